@@ -1,0 +1,79 @@
+# Every command that a person types. `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+ARGS ?=
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is whole when the stamp is newer than the lock: a half-made one is finished, not trusted.
+$(VENV)/.complete: requirements.lock
+	@test -n "$(PYTHON)" || { echo "make: no python3.11 found; install Python 3.11 or later with venv" >&2; exit 1; }
+	@echo "setting up $(VENV) (once, about half a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is older than 3.11: say PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "make: no environment could be made in $(VENV): is python3.11-venv installed? then run make again" >&2; exit 1; }
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock || \
+	  { echo "make: the packages could not be installed: is there a network? then run make again" >&2; exit 1; }
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.complete ## create the environment (.venv) from the lock file
+
+.PHONY: test
+test: setup ## run every test that needs no root: CPython and MicroPython (ARGS="-k name" to choose)
+	@$(PY) -m pytest -n auto $(ARGS)
+
+.PHONY: test-system
+test-system: setup ## (root) install Chromium, PostgreSQL and mosquitto by package, and run the tests that need them
+	@test "$$(id -u)" = 0 || { echo "test-system: needs root, to install packages" >&2; exit 1; }
+	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	  chromium chromium-driver fonts-dejavu-core postgresql mosquitto $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null
+	@npm ci --silent
+	@$(PY) -m pytest -m system tests/system $(ARGS)
+
+# When it was typed: the demonstration says how long the first point of a curve took, the environment included.
+STARTED := $(shell date +%s)
+
+.PHONY: demo
+demo: setup ## run a simulated street with real firmware, daemons and pages (ARGS="--help" for options)
+	@HUSHMETER_DEMO_STARTED=$(STARTED) $(PY) -m scripts.demo $(ARGS)
+
+.PHONY: replay
+replay: setup ## run a file of readings through the real processes: READINGS=file.csv OUT=folder ARGS="--help"
+	@test -n "$(READINGS)$(findstring --help,$(ARGS))" || { echo "replay: say READINGS=file.csv" >&2; exit 2; }
+	@test -n "$(OUT)$(findstring --help,$(ARGS))" || { echo "replay: say OUT=folder, new or empty" >&2; exit 2; }
+	@$(PY) -m scripts.replay --readings "$(READINGS)" --out "$(OUT)" $(ARGS)
+
+.PHONY: figures
+figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
+	@$(PY) -m scripts.figures $(ARGS)
+
+.PHONY: lint
+lint: setup ## check style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+.PHONY: vendor
+vendor: ## build the pages' third-party scripts anew from npm's packages (needs node and npm)
+	npm ci
+	node scripts/vendor.mjs
+
+.PHONY: pictures
+pictures: setup ## take the documentation's pictures of the pages (needs Chromium and its driver)
+	@$(PY) -m scripts.pictures $(ARGS)
+
+.PHONY: lock
+lock: ## make requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -q -o requirements.lock
+
+.PHONY: clean
+clean: ## remove the environment and what tests leave behind
+	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache .mypy_cache build
