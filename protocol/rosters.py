@@ -1,0 +1,80 @@
+"""Rosters: which meters make a neighbourhood, signed by the operator (README.md, chapter 7)."""
+
+import re
+from datetime import tzinfo
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from Crypto.PublicKey.ECC import EccKey
+from msgspec import Meta
+
+from .documents import Document, DocumentError, canonical_json, import_public_key, parse, sign, verify
+from .reports import Count, Fingerprint, Length, Name, Pseudonym, Seconds
+
+ROSTER = "roster"
+ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*\Z")
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A meter of a neighbourhood by its pseudonym, from the start of the window that holds ``since``."""
+
+    pseudonym: Pseudonym
+    since: Seconds
+
+
+class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One version of a neighbourhood: its meters, its concentrator's key, its Paillier key.
+
+    k of the release gate counts distinct members of this list. ``rating_w`` is the largest power that a meter of
+    it may report, in watts; ``paillier_n`` is base64url of n, big-endian, without padding.
+    """
+
+    neighbourhood: Name
+    version: Count
+    valid_from: Seconds
+    zone: str
+    interval_s: Length
+    rating_w: Annotated[int, Meta(gt=0, lt=1 << 31)]
+    concentrator: str
+    paillier_key: Fingerprint
+    paillier_n: str
+    members: Annotated[list[Member], Meta(max_length=100_000)]
+
+    def tz(self) -> tzinfo:
+        """Return the zone whose wall clock cuts the windows; raises DocumentError for an unknown name."""
+        try:
+            if not ZONE.match(self.zone):
+                # "localtime" and "posixrules" are whatever this machine says: two parties would cut other windows.
+                raise ValueError
+            return ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder, or one too long
+            raise DocumentError(f"no such time zone: {self.zone[:64]}") from None
+
+    def index(self, pseudonym: str) -> int | None:
+        """Return a member's place in the bitmap, or None."""
+        for at, member in enumerate(self.members):
+            if member.pseudonym == pseudonym:
+                return at
+        return None
+
+    def concentrator_key(self) -> EccKey:
+        """Return the key that signs this neighbourhood's reports."""
+        return import_public_key(self.concentrator)
+
+
+def sign_roster(operator: EccKey, deployment: str, roster: Roster) -> Document:
+    """Return the roster as the operator's signed document."""
+    return sign(operator, ROSTER, deployment, canonical_json(roster))
+
+
+def open_roster(document: Document, deployment: str, operator: EccKey) -> Roster:
+    """Return a roster that the operator signed; raises DocumentError with the reason."""
+    if document.type != ROSTER:
+        raise DocumentError("not a roster")
+    roster: Roster = parse(verify(document, deployment, operator), Roster)
+    if len({member.pseudonym for member in roster.members}) != len(roster.members):
+        raise DocumentError("a meter stands on the roster twice")
+    roster.tz()
+    roster.concentrator_key()
+    return roster
