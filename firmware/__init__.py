@@ -1,0 +1,1 @@
+"""The meter: README.md says in which order to read it."""

@@ -1,0 +1,65 @@
+"""Builds the parts of one meter and starts them."""
+
+import asyncio
+from collections import namedtuple
+
+from firmware.meter.clock import Clock
+from firmware.meter.counter import Counter
+from firmware.meter.events import Events
+from firmware.meter.instrument import Instrument
+from firmware.meter.keys import Keys, provision
+from firmware.meter.lengths import Lengths
+from firmware.meter.link import Link
+from firmware.meter.seal import Ccm
+from firmware.meter.store import Store
+
+VERSION = "0.1.0"
+Meter = namedtuple("Meter", ("keys", "store", "link", "instrument"))
+
+_TICK_MS = 200
+
+
+def build(board, sensor, interval_s, detail_s, provisioning=None, quality=0):
+    """Return a Meter whose parts know each other.
+
+    ``board``: storage, monotonic_ms(), machine_ms(), random(n) (board/unix.py). ``provisioning``: the enrolment's
+    dict at the first start (keys.provision), later None. ``interval_s`` and ``detail_s`` count until a CONFIG sets
+    others. Raises ValueError where keys or storage are unusable.
+    """
+    keys = Keys(board.storage) if provisioning is None else provision(board.storage, provisioning)
+    store = Store(board.storage)
+    counter = Counter(board.storage, keys.enrolment.salt_secret, board.random)
+    clock = Clock()
+    ccm = Ccm()
+    lengths = Lengths(board.storage, interval_s, detail_s)
+    link = Link(ccm, keys, counter, clock, store, lengths, board.random)
+    events = Events(ccm, keys, counter, store, VERSION)
+    instrument = Instrument(sensor, ccm, keys, counter, clock, store, lengths, events, quality)
+    return Meter(keys, store, link, instrument)
+
+
+async def run(meter, board, host, port):
+    """Measure and report for ever, with the concentrator at ``host`` and ``port`` (board.carry)."""
+    await _live(meter, board, lambda wake, after: board.carry(meter.link, host, port, wake, after))
+
+
+async def run_serial(meter, board, path, baud):
+    """Measure and report for ever over a serial line (board.carry_serial)."""
+    await _live(meter, board, lambda wake, after: board.carry_serial(meter.link, path, baud, wake, after))
+
+
+async def _live(meter, board, carry):
+    wake = asyncio.Event()
+
+    def measure():
+        before = len(meter.store)
+        while meter.instrument.tick(board.monotonic_ms()):
+            pass
+        if len(meter.store) != before:
+            wake.set()
+
+    carrier = asyncio.create_task(carry(wake, measure))
+    while not carrier.done():
+        measure()
+        await asyncio.sleep_ms(_TICK_MS)
+    await carrier

@@ -1,0 +1,41 @@
+"""EVENTs: what the meter reports about itself, sealed and stored like its readings until it has a verdict.
+
+Rule 1: counts are cumulative, so that an EVENT that is lost hides nothing.
+Rule 2: an EVENT never costs a reading: it is stored only where there is room, and one about lost frames only while
+no other EVENT waits. What is lost meanwhile is in the next count.
+"""
+
+from protocol import wire
+
+
+class Events:
+    """Finds out what is to be reported. ``version`` is told once a boot."""
+
+    def __init__(self, ccm, keys, counter, store, version):
+        self._ccm = ccm
+        self._keys = keys
+        self._counter = counter
+        self._store = store
+        self._version = version
+
+    def report(self, utc_s):
+        """Store what is to be reported at the time ``utc_s``; perhaps nothing."""
+        store = self._store
+        if self._version and store.room():
+            store.report(utc_s, self._seal(wire.Event(wire.FIRMWARE_VERSION, utc_s, 0, self._version)))
+            self._version = ""
+        if store.overflowed == store.told_overflowed and store.aged == store.told_aged:
+            return
+        if store.room() >= 2 and not store.waits(wire.EVENT):
+            if store.overflowed != store.told_overflowed:
+                event = wire.Event(wire.STORE_OVERFLOW, utc_s, store.overflowed, "")
+                store.report(utc_s, self._seal(event), overflowed=store.overflowed)
+            if store.aged != store.told_aged:
+                event = wire.Event(wire.DROPPED_BY_AGE, utc_s, store.aged, "")
+                store.report(utc_s, self._seal(event), aged=store.aged)
+
+    def _seal(self, event):
+        keys = self._keys
+        salt, number = self._counter.salt, self._counter.take()
+        header = wire.Header(wire.EVENT, keys.enrolment.system_title, keys.epoch, salt, number)
+        return wire.seal_uplink(self._ccm, keys.up(), header, wire.pack_event(event))

@@ -1,0 +1,137 @@
+"""One meter's work: sensor -> registers -> intervals -> seal -> store, one detail period at a time.
+
+Rule 1: everything that a period leads to (account, registers, DETAIL, READING) is stored in one record, and sent
+only from the store. A power cut before it measures the period again, under fresh numbers; after it, never.
+Rule 2: where nothing was measured nothing is made up: no READING, no DETAIL, no energy in a register.
+
+A sensor has one method, ``take(start_s, end_s)``: the energies (import_mwh, export_mwh) between two UTC seconds, or
+None when nothing was measured between them.
+"""
+
+from firmware.meter import intervals, registers
+from firmware.meter.keys import ACCEPTED_DELAY_DAYS
+from protocol import keychain, wire
+
+
+class Instrument:
+    """Measures as soon as the clock knows the time. ``quality`` are bits that always hold (APPARENT_ONLY)."""
+
+    def __init__(self, sensor, ccm, keys, counter, clock, store, lengths, events, quality=0):
+        self._sensor = sensor
+        self._ccm = ccm
+        self._keys = keys
+        self._counter = counter
+        self._clock = clock
+        self._store = store
+        self._lengths = lengths
+        self._events = events
+        self._quality = quality
+        self._taken = None  # (start, end, what the sensor gave) of a period that is not stored yet
+
+    def due(self, monotonic_ms):
+        """Say whether a detail period has ended that is not accounted for."""
+        utc_ms = self._clock.utc_ms(monotonic_ms)
+        if utc_ms is None:
+            return False
+        account = self._store.account
+        if account is None or account.interval_s != self._lengths.at(account.until)[0]:
+            return True
+        return self._period_end(account.until) * 1000 <= utc_ms
+
+    def tick(self, monotonic_ms):
+        """Account for at most one ended period. Returns whether another one is due.
+
+        While the time was never learnt nothing is measured.
+        """
+        utc_ms = self._clock.utc_ms(monotonic_ms)
+        if utc_ms is None:
+            return False
+        today = keychain.epoch_of(utc_ms // 1000)
+        self._keys.advance(today)
+        self._store.expire(today - ACCEPTED_DELAY_DAYS)
+        if self.due(monotonic_ms):
+            self._account(monotonic_ms, -(-utc_ms // 1000))
+        if self._store.account is not None:
+            self._events.report(utc_ms // 1000)
+        return self.due(monotonic_ms)
+
+    def _account(self, monotonic_ms, utc_s):
+        account = self._store.account
+        if account is None:
+            # Stored at once: a restart must not move the beginning.
+            begun = intervals.begin(utc_s, self._lengths.at(utc_s)[0])
+            self._store.commit(begun, self._store.registers, ())
+            return
+        interval_s = self._lengths.at(account.until)[0]
+        if account.interval_s != interval_s:
+            # A new interval length: intervals never overlap, and the registers keep a cut one's energy.
+            begun = intervals.begin(account.until, interval_s, account.sealed_until)
+            self._store.commit(begun, self._store.registers, ())
+        else:
+            self._measure(account, monotonic_ms)
+
+    def _period_end(self, start):
+        """Return where the detail period ends that starts here: with its length, or where new lengths begin."""
+        end = start + self._lengths.at(start)[1]
+        return min(end, self._lengths.change) if start < self._lengths.change else end
+
+    def _measure(self, account, monotonic_ms):
+        start = account.until
+        # Kept until it is stored: a sensor may be unable to give the same energy twice.
+        if self._taken is None or self._taken[0] != start:
+            end = self._period_end(start)
+            self._taken = (start, end, self._sensor.take(start, end))
+        _, end, energies = self._taken
+        quality = self._quality
+        if not self._clock.trusted(monotonic_ms):
+            quality |= wire.CLOCK_UNSYNCHRONISED
+        behind, closed = intervals.add(account, end - start, energies, quality)
+        if energies is None and closed is None:
+            self._store.skip(behind)
+            return
+        grown = registers.after(self._store.registers, *(energies or (0, 0)))
+        frames = []
+        if closed:
+            frames.append((closed.until - closed.interval_s, self._seal_reading(closed, grown)))
+        if energies:
+            frames.append((start, self._seal_detail(start, end, energies, grown, quality)))
+        self._store.commit(behind, grown, frames)
+
+    def _header(self, kind):
+        keys = self._keys
+        return wire.Header(kind, keys.enrolment.system_title, keys.epoch, self._counter.salt, self._counter.take())
+
+    def _seal_reading(self, closed, grown):
+        body = wire.pack_reading(
+            wire.Reading(
+                self._keys.enrolment.series,
+                closed.until // closed.interval_s - 1,
+                closed.until,
+                closed.interval_s,
+                closed.import_mwh,
+                closed.export_mwh,
+                grown.import_mwh,
+                grown.export_mwh,
+                closed.quality,
+            )
+        )
+        return wire.seal_uplink(self._ccm, self._keys.up(), self._header(wire.READING), body)
+
+    def _seal_detail(self, start, end, energies, grown, quality):
+        body = wire.pack_detail(
+            wire.Detail(
+                end,
+                end - start,
+                energies[0],
+                energies[1],
+                grown.import_mwh,
+                grown.export_mwh,
+                wire.NOT_MEASURED,
+                wire.NOT_MEASURED,
+                wire.FACTOR_NOT_MEASURED,
+                quality,
+            )
+        )
+        header = self._header(wire.DETAIL)
+        inner = wire.seal_detail(self._ccm, self._keys.detail(), header, body)
+        return wire.seal_uplink(self._ccm, self._keys.up(), header, inner)
