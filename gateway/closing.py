@@ -1,0 +1,191 @@
+"""What time closes: loads after the grace, windows when complete or after the accepted delay, chains after it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import structlog
+
+import paillier
+from protocol import keychain, windows
+from protocol.reports import BillingWindow, IntervalLoad, pack_bitmap
+
+from .aggregate import SealedWindow, Tail
+from .intake import DataDecryption
+from .ledger import Ledger, Meter
+from .neighbourhood import Neighbourhood
+from .outbox import Outbox
+
+log = structlog.get_logger()
+
+DAY_S = keychain.DAY_S
+CHUNK = 200  # closings in one transaction: a long outage is caught up without holding the ledger for minutes
+EVENTS_S = 366 * DAY_S  # how long a meter's events are kept
+ERASED_UNTIL = "today of the last erasure"
+NEVER = -1
+
+
+def confirm_clock(ledger: Ledger, now_ms: int) -> None:
+    """The operator's word that the clock is right after a jump: erasure goes on from here. In a transaction."""
+    ledger.set_fact(ERASED_UNTIL, keychain.epoch_of(now_ms // 1000) - 1)
+
+
+class Closing:
+    """Closes what is due, in order, once. Every method runs in the ledger's thread."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        outbox: Outbox,
+        neighbourhoods: Mapping[str, Neighbourhood],
+        decryption: DataDecryption,
+        *,
+        min_contributors: int,
+        grace_s: int,
+        accepted_delay_days: int,
+    ) -> None:
+        self._ledger = ledger
+        self._outbox = outbox
+        self._neighbourhoods = neighbourhoods
+        self._decryption = decryption
+        self._k = min_contributors
+        self._grace_s = grace_s
+        self._delay_s = accepted_delay_days * DAY_S
+        self._delay_days = accepted_delay_days
+        self._warned = NEVER
+
+    def close(self, now_ms: int) -> None:
+        """Close everything that is due. Each transaction holds a closing whole, with its signed report."""
+        now = now_ms // 1000
+        for name, place in self._neighbourhoods.items():
+            while self._close_loads(name, place, now):
+                pass
+        for title in self._ledger.titles():
+            while self._seal_windows(title, now):
+                pass
+        while self.close_segments(now_ms):
+            pass
+        self._erase(now)
+
+    def close_segments(self, now_ms: int) -> int:
+        """Turn the waiting sealed rows into reports; returns how many."""
+        with self._ledger.transaction():
+            return self._outbox.close_segments(now_ms)
+
+    # --- Loads --------------------------------------------------------------------------------------------------
+
+    def _close_loads(self, name: str, place: Neighbourhood, now: int) -> bool:
+        """Close at most CHUNK intervals; returns whether there may be more."""
+        interval_s = place.roster.interval_s
+        with self._ledger.transaction():
+            first = self._ledger.next_interval(name)
+            start = self._first_interval(place, now) if first is None else first
+            for _ in range(CHUNK):
+                if start + interval_s + self._grace_s > now:
+                    break
+                self._outbox.add(self._load(name, place, start), now * 1000)
+                start += interval_s
+            if start != first:
+                self._ledger.set_next_interval(name, start)
+        return start + interval_s + self._grace_s <= now
+
+    def _first_interval(self, place: Neighbourhood, now: int) -> int:
+        # A concentrator that is put up late has no word to say about the time before it could have heard.
+        since = max(place.roster.valid_from, now - self._delay_s)
+        return -(-since // place.roster.interval_s) * place.roster.interval_s
+
+    def _load(self, name: str, place: Neighbourhood, start: int) -> IntervalLoad:
+        total, pseudonyms = self._ledger.take_load(name, start)
+        members = {at for at, member in enumerate(place.roster.members) if member.pseudonym in pseudonyms}
+        text = None
+        if total is not None and len(members) >= self._k:
+            key = place.encryption.public_key
+            text = paillier.to_base64url(key, paillier.from_bytes(key, total))
+        return IntervalLoad(
+            neighbourhood=name,
+            roster_version=place.roster.version,
+            interval_start=start,
+            interval_s=place.roster.interval_s,
+            contributors=pack_bitmap(members, len(place.roster.members)),
+            paillier_key=place.roster.paillier_key,
+            ciphertext=text,
+        )
+
+    # --- Billing windows ----------------------------------------------------------------------------------------
+
+    def _seal_windows(self, title: bytes, now: int) -> bool:
+        """Seal at most CHUNK of a meter's windows, in order; returns whether there may be more."""
+        with self._ledger.transaction():
+            for _ in range(CHUNK):
+                meter = self._ledger.meter(title)
+                assert meter is not None, "meters are not removed"
+                place = self._neighbourhoods[meter.neighbourhood]
+                span = windows.window_of(meter.next_window, place.zone)
+                window, register = self._ledger.window(title, span)
+                complete = window.complete(place.roster.interval_s) and span.end <= now
+                if not complete and span.end + self._delay_s > now:
+                    return False
+                key = place.encryption.public_key
+                if register is not None:
+                    window = replace(window, register=paillier.from_bytes(key, register))
+                base = Tail(meter.base_end, paillier.from_bytes(key, meter.base_register))
+                sealed = place.aggregator.seal(base, window)
+                self._outbox.add(self._report(meter, place, sealed), now * 1000, title)
+                if sealed.register is not None:
+                    self._ledger.set_base(title, sealed.register_to, paillier.to_bytes(key, sealed.register))
+                self._ledger.remove_window(title, span.start)
+                self._ledger.set_next_window(title, span.end)
+        return True
+
+    def _report(self, meter: Meter, place: Neighbourhood, sealed: SealedWindow) -> BillingWindow:
+        window, interval_s = sealed.window, place.roster.interval_s
+        key, encryption = place.encryption.public_key, place.encryption
+        energy = closing = None
+        if sealed.energy is not None and sealed.register is not None:
+            energy = paillier.to_base64url(key, encryption.rerandomise(sealed.energy))
+            closing = paillier.to_base64url(key, encryption.rerandomise(sealed.register))
+        return BillingWindow(
+            neighbourhood=meter.neighbourhood,
+            pseudonym=meter.pseudonym,
+            window_start=window.span.start,
+            window_end=window.span.end,
+            interval_s=interval_s,
+            present=window.present,
+            expected=windows.expected_intervals(window.span, interval_s),
+            quality=window.quality,
+            register_from=sealed.register_from,
+            register_to=sealed.register_to,
+            paillier_key=place.roster.paillier_key,
+            energy=energy,
+            closing_register=closing,
+        )
+
+    # --- Erasure ------------------------------------------------------------------------------------------------
+
+    def _erase(self, now: int) -> None:
+        """Once a day, forget the chain values whose accepted delay has passed, and what was seen under them.
+
+        A clock that jumped by more than a day erases nothing: one bad clock would force a fleet to be enrolled
+        again. The operator confirms the time, then erasure goes on.
+        """
+        today = keychain.epoch_of(now)
+        last = self._ledger.fact(ERASED_UNTIL, NEVER)
+        if today == last:
+            return
+        if last != NEVER and today - last > 1:
+            if today != self._warned:  # once a day: this is asked at every tick
+                log.warning("erasure waits: the clock moved by more than a day; run confirm-clock", days=today - last)
+            self._warned = today
+            return
+        with self._ledger.transaction():
+            self._ledger.set_fact(ERASED_UNTIL, today)
+            if last == NEVER:
+                return
+            oldest = today - self._delay_days
+            for title, chain in self._ledger.chains_before(oldest):
+                self._ledger.replace_chain(title, chain.at(oldest))
+            self._ledger.prune_before(oldest)
+            self._outbox.prune(now - self._delay_s)
+            self._ledger.prune_events(now - EVENTS_S)
+        # Erased values must not live on in the write-ahead log.
+        self._ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._decryption.forget()

@@ -1,0 +1,133 @@
+"""DataDecryption, the first of the concentrator's three steps: a frame is opened, or refused with its kind.
+
+What a Reading says in clear lives from here to encryption.py and no further: it is never logged, stored, put in an
+exception or kept in an attribute.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from Crypto.Cipher import AES
+from Crypto.Cipher._mode_ccm import CcmMode
+
+from protocol import keychain, wire
+
+# Kinds of refusal: counted, logged without content, never answered.
+CORRUPT = "corrupt"
+UNKNOWN_METER = "unknown meter"
+STALE_EPOCH = "stale epoch"
+WRONG_KEY = "wrong key or forged"
+MAX_CACHED_KEYS = 20_000
+MOST_AAD = 0xFEFF
+
+
+class Ccm:
+    """AES-CCM of pycryptodome in the shape that the codec takes; the protocol's tag has 16 bytes."""
+
+    def __init__(self, tag_bytes: int = wire.TAG_BYTES) -> None:
+        self._tag_bytes = tag_bytes
+
+    def seal(self, key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        """Return ciphertext | tag; raises ValueError for lengths that CCM does not allow."""
+        sealed, tag = self._cipher(key, nonce, aad).encrypt_and_digest(plaintext)
+        return sealed + tag
+
+    def open(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
+        """Return the plaintext; raises ValueError when the tag is wrong or a length is impossible."""
+        cipher = self._cipher(key, nonce, aad)
+        return cipher.decrypt_and_verify(sealed[: -self._tag_bytes], sealed[-self._tag_bytes :])
+
+    def _cipher(self, key: bytes, nonce: bytes, aad: bytes) -> CcmMode:
+        if len(aad) > MOST_AAD:
+            # The meter's CCM has the two-octet length only (RFC 3610, section 2.2): both ends refuse alike.
+            raise ValueError("the associated data is too long")
+        cipher = AES.new(key, AES.MODE_CCM, nonce=nonce, mac_len=self._tag_bytes)
+        cipher.update(aad)
+        return cipher
+
+
+CCM = Ccm()
+
+
+@dataclass(frozen=True, repr=False)
+class MeterKeys:
+    """What opens one meter's frames: the oldest chain that is still held, and the keys of HELLO and TIME."""
+
+    chain: keychain.Chain
+    hello_key: bytes
+    time_key: bytes
+
+
+class Opened(NamedTuple):
+    """An authentic frame. ``body`` is plaintext."""
+
+    header: wire.Header
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"<Opened frame of type {self.header.type}>"
+
+
+class Refused(Exception):
+    """The frame is not answered; ``kind`` is all that may be known of it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class DataDecryption:
+    """Opens frames under the meters' daily keys. Holds derived keys in memory, bounded, and no readings."""
+
+    def __init__(self, accepted_delay_days: int) -> None:
+        self._accepted_delay_days = accepted_delay_days
+        self._keys: dict[tuple[bytes, int, bytes], bytes] = {}
+
+    def header(self, frame: bytes) -> wire.Header:
+        """Return a frame's header, unauthenticated, to look its meter up by; raises Refused."""
+        try:
+            header: wire.Header = wire.parse_header(frame)
+        except wire.Malformed:
+            raise Refused(CORRUPT) from None
+        if header.type & 0x80 or (header.type == wire.HELLO) != (header.epoch == wire.EPOCH_NONE):
+            raise Refused(CORRUPT)
+        return header
+
+    def open(self, frame: bytes, keys: MeterKeys | None, now_ms: int) -> Opened:
+        """Return an authentic frame opened; raises Refused.
+
+        The epoch is checked before anything is hashed, so that a flood of frames from the far future costs no
+        ratchet steps.
+        """
+        header = self.header(frame)
+        if keys is None:
+            raise Refused(UNKNOWN_METER)
+        if header.type == wire.HELLO:
+            key = keys.hello_key
+        else:
+            today = keychain.epoch_of(now_ms // 1000)
+            if not today - self._accepted_delay_days <= header.epoch <= today + 1:
+                raise Refused(STALE_EPOCH)
+            if header.epoch < keys.chain.epoch:
+                raise Refused(STALE_EPOCH)  # enrolled later, or the chain has been erased
+            key = self.daily_key(header.system_title, keys, header.epoch, keychain.UP)
+        try:
+            return Opened(*wire.open_uplink(CCM, key, frame))
+        except wire.Malformed:
+            raise Refused(CORRUPT) from None
+        except wire.Forged:
+            raise Refused(WRONG_KEY) from None
+
+    def daily_key(self, system_title: bytes, keys: MeterKeys, epoch: int, label: bytes) -> bytes:
+        """Return one of a meter's keys of a day, derived once and kept in memory."""
+        name = (system_title, epoch, label)
+        key = self._keys.get(name)
+        if key is None:
+            if len(self._keys) >= MAX_CACHED_KEYS:
+                self._keys.clear()
+            key = self._keys[name] = keys.chain.at(epoch).key(label)
+        return key
+
+    def forget(self) -> None:
+        """Drop every derived key: called when chains were erased, or a meter was enrolled anew."""
+        self._keys.clear()

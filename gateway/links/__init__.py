@@ -1,0 +1,1 @@
+"""Carriers: bytes in, acknowledgements out, nothing else."""

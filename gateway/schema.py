@@ -1,0 +1,60 @@
+"""The ledger's tables, as the steps that have led to them: a file of an older version takes those it lacks."""
+
+FIRST_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE counts (kind TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE meters (
+    title BLOB PRIMARY KEY, pseudonym TEXT NOT NULL UNIQUE, neighbourhood TEXT NOT NULL, since INTEGER NOT NULL,
+    series INTEGER NOT NULL, epoch INTEGER NOT NULL, chain BLOB NOT NULL, hello_key BLOB NOT NULL,
+    time_key BLOB NOT NULL, seen_epoch INTEGER NOT NULL,
+    tail_end INTEGER NOT NULL, tail_register BLOB,          -- the newest register
+    base_end INTEGER NOT NULL, base_register BLOB NOT NULL, -- the register that closed the last non-empty window
+    next_window INTEGER NOT NULL                            -- start of the oldest window that is not sealed
+) WITHOUT ROWID;
+CREATE TABLE frames (
+    title BLOB, salt BLOB, counter BLOB, epoch INTEGER NOT NULL, start INTEGER NOT NULL, tag BLOB NOT NULL,
+    PRIMARY KEY (title, salt, counter)
+) WITHOUT ROWID;
+CREATE TABLE readings (
+    title BLOB, series INTEGER, interval_number INTEGER, interval_start INTEGER NOT NULL, window INTEGER,
+    epoch INTEGER NOT NULL, start INTEGER NOT NULL, tag BLOB NOT NULL,
+    PRIMARY KEY (title, series, interval_number)
+) WITHOUT ROWID;
+CREATE TABLE quarantine (
+    title BLOB, series INTEGER, interval_number INTEGER, interval_start INTEGER NOT NULL,
+    interval_end INTEGER NOT NULL, reason TEXT NOT NULL, energy BLOB NOT NULL,
+    PRIMARY KEY (title, series, interval_number)
+) WITHOUT ROWID;
+CREATE TABLE neighbourhoods (
+    name TEXT PRIMARY KEY, next_interval INTEGER NOT NULL   -- start of the oldest interval whose load is open
+) WITHOUT ROWID;
+CREATE TABLE loads (
+    neighbourhood TEXT, interval_start INTEGER, sum BLOB NOT NULL, PRIMARY KEY (neighbourhood, interval_start)
+) WITHOUT ROWID;
+CREATE TABLE contributors (
+    neighbourhood TEXT, interval_start INTEGER, title BLOB,
+    PRIMARY KEY (neighbourhood, interval_start, title)
+) WITHOUT ROWID;
+CREATE TABLE windows (
+    title BLOB, window_start INTEGER, window_end INTEGER NOT NULL, present INTEGER NOT NULL,
+    quality INTEGER NOT NULL, last_end INTEGER NOT NULL, register BLOB, PRIMARY KEY (title, window_start)
+) WITHOUT ROWID;
+CREATE TABLE details (seq INTEGER PRIMARY KEY, title BLOB NOT NULL, row BLOB NOT NULL);
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, document BLOB NOT NULL, title BLOB,
+    register_from INTEGER, register_to INTEGER, created INTEGER NOT NULL, verdict TEXT, reason TEXT
+);
+CREATE INDEX outbox_waiting ON outbox (seq) WHERE verdict IS NULL;
+"""
+
+EVENTS = """
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY, title BLOB NOT NULL, code INTEGER NOT NULL, time INTEGER, -- NULL: the meter did not know
+    count INTEGER NOT NULL, text TEXT NOT NULL, received INTEGER NOT NULL
+);
+CREATE INDEX events_received ON events (received);
+"""
+
+# A ledger of version n has taken the first n steps; a file is brought up to date at its start.
+STEPS = (FIRST_SCHEMA, EVENTS)
+SCHEMA_VERSION = len(STEPS)

@@ -1,0 +1,206 @@
+"""`python -m gateway` as a process: what cannot start says so in one line; what runs stops in order."""
+
+import contextlib
+import json
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from gateway_bench import START, Deployment, Meter
+
+from gateway.ledger import Ledger
+from protocol import wire
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def deployment(tmp_path):
+    return Deployment(tmp_path / "deployment", [Meter(0), Meter(1)])
+
+
+def refusal(deployment, command="run"):
+    """Start a daemon that must not start; returns the one line that it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", command, "--config", str(deployment.config)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]  # the rest is the log, in JSON
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("gateway: ")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    return lines[0]
+
+
+class Daemon:
+    """A running concentrator and what it has logged."""
+
+    def __init__(self, deployment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "run", "--config", str(deployment.config)],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines = []
+        self.listening = threading.Event()
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+        assert self.listening.wait(PATIENCE_S), self.lines
+        self.port = next(json.loads(line)["port"] for line in self.lines if '"listening"' in line)
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if '"listening"' in line:
+                self.listening.set()
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_S)
+        self.reader.join(PATIENCE_S)
+        self.process.stderr.close()
+        return code
+
+
+@pytest.fixture
+def start():
+    running = []
+
+    def start_one(deployment):
+        running.append(Daemon(deployment))
+        return running[-1]
+
+    yield start_one
+    for daemon in running:
+        if daemon.process.poll() is None:
+            daemon.stop(signal.SIGKILL)
+
+
+def test_a_taken_port_is_one_line(deployment):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        deployment.write(listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        line = refusal(deployment)
+    assert "'listen'" in line
+    assert "in use" in line
+
+
+def test_whatever_is_missing_or_wrong_is_one_line(deployment):
+    identity = (deployment.folder / "identity.pem").read_bytes()
+    roster = (deployment.folder / "rosters" / "north.json").read_bytes()
+    (deployment.folder / "identity.pem").unlink()
+    assert "identity.pem" in refusal(deployment)
+    (deployment.folder / "identity.pem").write_bytes(identity)
+    (deployment.folder / "rosters" / "north.json").write_bytes(roster[:-9])
+    assert "rosters" in refusal(deployment)
+    (deployment.folder / "rosters" / "north.json").write_bytes(roster)
+    (deployment.folder / "ledger.sqlite3").write_bytes(b"this is no database, and is long enough to be none" * 50)
+    assert "ledger.sqlite3" in refusal(deployment)
+    assert "ledger.sqlite3" in refusal(deployment, "confirm-clock")
+    (deployment.folder / "ledger.sqlite3").unlink()
+    (deployment.folder / "enrolment" / "zz.json").write_bytes(b"\xff")
+    assert "zz.json" in refusal(deployment)
+    deployment.write(deployment=None)
+    assert "'deployment'" in refusal(deployment)
+    deployment.config.unlink()
+    assert "gateway.toml" in refusal(deployment)
+
+
+def test_a_second_daemon_on_one_ledger_is_one_line_and_the_first_goes_on(deployment, start):
+    daemon = start(deployment)
+    assert "in use by another concentrator" in refusal(deployment)
+    assert "in use by another concentrator" in refusal(deployment, "confirm-clock")
+    assert daemon.process.poll() is None
+    assert daemon.stop() == 0
+
+
+def test_a_daemon_stops_in_order_at_a_signal_and_says_no_more_than_that(deployment, start):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        daemon = start(deployment)
+        with socket.create_connection(("127.0.0.1", daemon.port)) as peer:
+            peer.sendall(wire.encode_link(Meter(0).hello()))
+            assert peer.recv(1024)
+            assert daemon.stop(number) == 0
+        assert not [line for line in daemon.lines if not line.startswith("{")]
+    ledger = Ledger(deployment.folder / "ledger.sqlite3")
+    assert ledger.titles() == [Meter(0).title, Meter(1).title]
+    ledger.close()
+
+
+def test_a_crash_writes_no_core(deployment, start):
+    daemon = start(deployment)
+    limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]
+    assert daemon.stop() == 0
+
+
+def test_a_killed_daemon_starts_again_on_its_ledger(deployment, start):
+    daemon = start(deployment)
+    assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
+    daemon = start(deployment)
+    assert daemon.stop() == 0
+
+
+def test_no_secret_is_in_the_process_list_or_the_log(deployment, start):
+    meters = [Meter(0), Meter(1)]
+    daemon = start(deployment)
+    with socket.create_connection(("127.0.0.1", daemon.port)) as peer:
+        for meter in meters:
+            peer.sendall(wire.encode_link(meter.hello()) + wire.encode_link(meter.reading(START, 0xC0FFEE)))
+        assert peer.recv(1024)
+    command = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes()
+    assert daemon.stop() == 0
+    said = "".join(daemon.lines).encode() + command
+    for meter in meters:
+        for secret in (meter.chain.value, meter.hello_key, meter.time_key):
+            assert secret not in said
+            assert secret.hex().encode() not in said
+    assert str(0xC0FFEE).encode() not in said
+
+
+def test_the_operator_confirms_the_clock_while_the_daemon_is_stopped(deployment):
+    deployment.write()
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "confirm-clock", "--config", str(deployment.config)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "confirmed" in done.stdout
+
+
+def test_a_ledger_that_fails_while_running_ends_the_daemon_with_one_line(deployment, start):
+    """The limit on file sizes stands in for a full disk: the write itself fails."""
+    daemon = start(deployment)
+    limit = (deployment.folder / "ledger.sqlite3-wal").stat().st_size + 10_000
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    meter = Meter(0)
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", daemon.port)) as peer:
+        peer.settimeout(PATIENCE_S)
+        for _ in range(5_000):
+            peer.sendall(wire.encode_link(meter.seal(wire.EVENT, bytes(200), meter.epoch)))
+            if daemon.process.poll() is not None:
+                break
+    assert daemon.process.wait(PATIENCE_S) == 2
+    daemon.reader.join()
+    plain = [line for line in daemon.lines if not line.startswith("{")]
+    assert len(plain) == 1, plain
+    assert plain[0].startswith("gateway: the ledger failed")
+    ledger = Ledger(deployment.folder / "ledger.sqlite3")
+    assert ledger.titles()
+    ledger.close()

@@ -1,0 +1,276 @@
+"""The TCP link of a whole service in this process: bad peers cost themselves their connection and nobody else."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+
+import pytest
+from gateway_bench import Meter, name_of
+
+from gateway.links import tcp
+from gateway.service import Service
+from protocol import keychain, wire
+
+PATIENCE_S = 30
+NOW = 1_772_400_000
+TODAY = keychain.epoch_of(NOW)
+
+
+class Still:
+    """A clock that stands still and never ticks."""
+
+    waits = False
+
+    def now_ms(self):
+        return NOW * 1000
+
+    async def ticks(self):
+        await asyncio.Event().wait()
+        yield 0
+
+    async def settled(self, now_ms):
+        pass
+
+
+def serving(gateway, talk, max_connections=64, commit_delay_ms=1):
+    """Run a service, and ``talk(port)`` with it."""
+
+    async def run():
+        service = Service(
+            Still(),
+            gateway.ledger,
+            gateway.outbox,
+            gateway.reception,
+            gateway.closing,
+            mdms_url="http://127.0.0.1:9",
+            commit_delay_ms=commit_delay_ms,
+            max_connections=max_connections,
+        )
+        port = asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(service.run("127.0.0.1", 0, port.set_result))
+        talking = asyncio.create_task(talk(await port))
+        await asyncio.wait([running, talking], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        return await talking
+
+    return asyncio.run(run())
+
+
+class Line:
+    """A meter's connection."""
+
+    def __init__(self, meter, reader, writer):
+        self.meter, self.reader, self.writer = meter, reader, writer
+        self.deframer = wire.Deframer()
+        self.answers = []
+
+    @classmethod
+    async def open(cls, meter, port):
+        return cls(meter, *await asyncio.open_connection("127.0.0.1", port))
+
+    async def send(self, *frames, piece=None):
+        data = b"".join(wire.encode_link(frame) for frame in frames)
+        for at in range(0, len(data), piece or len(data)):
+            self.writer.write(data[at : at + (piece or len(data))])
+            await self.writer.drain()
+
+    async def verdicts(self, frames):
+        """Send frames and return their verdicts when each has one."""
+        await self.send(*frames)
+        while True:
+            found = self.meter.verdicts(self.answers)
+            if {name_of(frame) for frame in frames} <= set(found):
+                return [found[name_of(frame)] for frame in frames]
+            assert await self.hear()
+
+    async def hear(self):
+        data = await asyncio.wait_for(self.reader.read(4096), PATIENCE_S)
+        self.deframer.feed(data)
+        self.answers += list(self.deframer)
+        return data
+
+    def close(self):
+        self.writer.close()
+
+
+@pytest.fixture
+def street(make):
+    return make([Meter(i, since=NOW // 10_800 * 10_800 - 86_400) for i in range(6)])
+
+
+def readings(meter, count, first=0):
+    return [meter.reading(meter.since + (first + i) * 900, 5) for i in range(count)]
+
+
+def test_every_meter_gets_its_own_answers_on_its_own_connection(street):
+    async def talk(port):
+        lines = [await Line.open(meter, port) for meter in street.meters]
+        found = await asyncio.gather(*(line.verdicts(readings(line.meter, 20)) for line in lines))
+        for line in lines:
+            assert all(wire.parse_header(frame).system_title == line.meter.title for frame in line.answers)
+        return found
+
+    assert serving(street, talk) == [["stored"] * 20] * 6
+    assert street.ledger.counts() == {"stored": 120}
+
+
+def test_frames_may_come_a_byte_at_a_time_and_joined(street):
+    async def talk(port):
+        line = await Line.open(street.meters[0], port)
+        frames = readings(line.meter, 4)
+        await line.send(*frames[:1], piece=1)
+        line.writer.write(b"\x00\x00\x00")
+        await line.send(*frames[1:3], piece=7)
+        return await line.verdicts(frames[3:])
+
+    assert serving(street, talk) == ["stored"]
+    assert street.ledger.counts() == {"stored": 4}
+
+
+def test_no_answer_precedes_its_commit(street, monkeypatch):
+    """Where the transaction fails, the meter hears nothing and the service ends."""
+
+    def fails(*_):
+        raise OSError("the card is gone")
+
+    async def talk(port):
+        line = await Line.open(street.meters[0], port)
+        monkeypatch.setattr(street.ledger, "add_count", fails)
+        await line.send(*readings(line.meter, 3))
+        return await line.hear()
+
+    with pytest.raises(OSError, match="card"):
+        serving(street, talk)
+    assert street.ledger.execute("SELECT count(*) FROM frames").fetchone() == (0,)
+
+
+def test_garbage_is_counted_and_the_good_meter_is_served(street):
+    async def talk(port):
+        good = await Line.open(street.meters[0], port)
+        bad = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+        for _, writer in bad:
+            writer.write(os.urandom(3000) + b"\x00" + b"\x01" * 5000 + b"\x00\x05abc\x00")
+            writer.write(bytes((1, 2, 3, 4)) * 10)
+            await writer.drain()
+        found = await good.verdicts(readings(good.meter, 10))
+        for _, writer in bad:
+            writer.close()
+        # What a cut connection leaves is dropped with it.
+        return found
+
+    assert serving(street, talk) == ["stored"] * 10
+    counts = street.ledger.counts()
+    assert counts["stored"] == 10
+    assert counts["corrupt"] >= 20
+
+
+def test_slow_and_silent_peers_keep_nobody_waiting(street):
+    async def talk(port):
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        slow = await Line.open(street.meters[1], port)
+        data = wire.encode_link(slow.meter.reading(slow.meter.since, 5))
+        good = await Line.open(street.meters[0], port)
+        for place, byte in enumerate(data):
+            slow.writer.write(bytes((byte,)))
+            await slow.writer.drain()
+            if place % 20 == 0:
+                assert await good.verdicts(readings(good.meter, 2, place)) == ["stored", "stored"]
+        await slow.hear()
+        for _, writer in silent:
+            writer.close()
+        return slow.meter.verdicts(slow.answers)
+
+    assert list(serving(street, talk).values()) == ["stored"]
+
+
+def test_a_silent_connection_is_closed_in_the_end(street, monkeypatch):
+    monkeypatch.setattr(tcp, "SILENT_S", 0.05)
+
+    async def talk(port):
+        reader, _ = await asyncio.open_connection("127.0.0.1", port)
+        return await asyncio.wait_for(reader.read(), PATIENCE_S)
+
+    assert serving(street, talk) == b""
+
+
+def test_beyond_the_limit_connections_are_closed_and_places_come_free_again(street):
+    async def talk(port):
+        lines = [await Line.open(meter, port) for meter in street.meters[:3]]
+        assert await lines[0].verdicts(readings(lines[0].meter, 1)) == ["stored"]
+        for _ in range(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+            writer.close()
+        assert await lines[2].verdicts(readings(lines[2].meter, 1)) == ["stored"]
+        lines[1].close()
+        late = street.meters[4]
+        while True:
+            line = await Line.open(late, port)
+            with contextlib.suppress(AssertionError, OSError):
+                return await line.verdicts(readings(late, 1))
+            await asyncio.sleep(0.01)
+
+    assert serving(street, talk, max_connections=3) == ["stored"]
+
+
+def test_a_peer_that_does_not_read_its_answers_is_dropped_and_the_rest_are_served(street, monkeypatch):
+    monkeypatch.setattr(tcp, "MAX_UNSENT", 1000)
+
+    async def talk(port):
+        small = socket.socket()
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        small.connect(("127.0.0.1", port))
+        deaf = Line(street.meters[0], *await asyncio.open_connection(sock=small))
+        deaf.writer.transport.pause_reading()
+        hello = wire.encode_link(deaf.meter.hello())
+        good = await Line.open(street.meters[1], port)
+        deadline = time.monotonic() + PATIENCE_S
+        with contextlib.suppress(OSError):
+            while not deaf.writer.transport.is_closing() and time.monotonic() < deadline:
+                deaf.writer.write(hello * 50)
+                await asyncio.wait_for(deaf.writer.drain(), PATIENCE_S)
+        assert deaf.writer.transport.is_closing()
+        return await good.verdicts(readings(good.meter, 3))
+
+    assert serving(street, talk, commit_delay_ms=0) == ["stored"] * 3
+
+
+def test_a_service_that_is_stopped_in_the_middle_of_a_flood_says_nothing(street, caplog):
+    async def talk(port):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(wire.encode_link(street.meters[0].hello()) * 5000)
+        await writer.drain()
+
+    serving(street, talk)
+    assert caplog.records == []
+
+
+def test_a_flood_of_forged_frames_does_not_starve_a_meter(street):
+    async def talk(port):
+        forged = wire.encode_link(Meter(0, since=NOW).seal(wire.READING, bytes(39), TODAY, key=bytes(32))) * 50
+
+        async def flood():
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                while True:
+                    writer.write(forged)
+                    await writer.drain()
+            finally:
+                writer.transport.abort()
+
+        floods = [asyncio.create_task(flood()) for _ in range(3)]
+        good = await Line.open(street.meters[1], port)
+        found = [await good.verdicts(readings(good.meter, 2, i)) for i in range(0, 10, 2)]
+        for flooding in floods:
+            flooding.cancel()
+        await asyncio.wait(floods)
+        return found
+
+    assert serving(street, talk) == [["stored", "stored"]] * 5
+    counts = street.ledger.counts()
+    assert counts["stored"] == 10
+    assert counts["wrong key or forged"] > 100
