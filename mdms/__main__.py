@@ -1,0 +1,151 @@
+"""The MDMS's processes: `python -m mdms serve | worker | keyholder --config FILE`, and what prepares them.
+
+What cannot start says so in one line on stderr: exit code 2 for a configuration, 1 for anything else.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .config import MdmsConfig, load_keyholder_config, load_mdms_config
+from .errors import CannotStart
+from .logs import start_logging
+
+# Each command imports its own part, so that the web server never loads a private key's code and the key holder
+# never loads a web framework.
+# ruff: noqa: PLC0415
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Hushmeter's meter data management system: takes signed reports in and lets released sums out."""
+
+
+def _config_option(function: Callable[..., None]) -> Callable[..., None]:
+    @wraps(function)
+    def started(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except CannotStart as error:
+            click.echo(f"mdms: {error}", err=True)
+            sys.exit(error.exit_code)
+
+    option = click.option(
+        "--config",
+        "path",
+        required=True,
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The TOML file that configures this process; mdms/README.md explains its keys.",
+    )
+    return option(started)
+
+
+@cli.command()
+@_config_option
+def serve(path: Path) -> None:
+    """Serve HTTP: accept the concentrators' reports at POST /api/v1/reports.
+
+    Holds no private key. Needs the database and the operator's signed rosters. Stops on SIGTERM.
+    """
+    config = load_mdms_config(path)
+    start_logging("serve")
+    from .web import serve as run
+
+    run(config)
+
+
+@cli.command()
+@_config_option
+def worker(path: Path) -> None:
+    """Ask the key holder for every load and bill that is due, and store its decisions.
+
+    Takes the same configuration as `serve`. May be killed and started at any time; waits for a key holder that is
+    away. Stops on SIGTERM.
+    """
+    config = load_mdms_config(path)
+    start_logging("worker")
+    _run_worker(config)
+
+
+def _run_worker(config: MdmsConfig) -> None:
+    from .clock import make_clock
+    from .keyholder.client import KeyHolderClient
+    from .releases import ReleaseWorker
+    from .rosters import load_rosters
+    from .signals import stop_on_signals
+    from .waiting import open_when_ready
+
+    book = load_rosters(config.rosters, config.deployment, config.operator_key)
+    clock = make_clock(config.conductor, "worker")
+    stop_on_signals(clock.stop)
+    clock.start()
+    store = open_when_ready(config.database, clock.stopped)
+    if store is None:
+        return
+    keyholder = KeyHolderClient(config.keyholder_socket)
+    try:
+        ReleaseWorker(store, book, keyholder, clock.stopped).run(clock)
+    finally:
+        keyholder.close()
+        store.close()
+
+
+@cli.command()
+@_config_option
+def migrate(path: Path) -> None:
+    """Make the database's tables, or bring older ones forward; `serve` does the same at its start."""
+    config = load_mdms_config(path)
+    start_logging("migrate")
+    from .store import Store
+
+    Store(config.database).close()
+    click.echo("mdms: the tables are of this program's version", err=True)
+
+
+@cli.command("add-user")
+@click.argument("name")
+@click.option("--role", required=True, type=click.Choice(["supplier", "auditor"]), help="Which door it opens.")
+@click.option(
+    "--password-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File whose first line is the password; otherwise it is asked for.",
+)
+@_config_option
+def add_user(path: Path, name: str, role: str, password_file: Path | None) -> None:
+    """Make a user of the utility's pages, or give one another password or role. NAME is what it logs in with."""
+    config = load_mdms_config(path)
+    start_logging("add-user")
+    from .accounts.users import add_user as add
+    from .accounts.users import read_password
+    from .store import Store
+
+    password = read_password(password_file)
+    store = Store(config.database)
+    try:
+        add(store, name, role, password)
+    finally:
+        store.close()
+    click.echo(f"mdms: {role} {name} may log in", err=True)
+
+
+@cli.command()
+@_config_option
+def keyholder(path: Path) -> None:
+    """Hold the private keys and open what the release gate permits, on a Unix socket.
+
+    Run it as another user than the web server, better on another machine. Writes the release log. Stops on SIGTERM.
+    """
+    config = load_keyholder_config(path)
+    start_logging("keyholder")
+    from .keyholder.process import run
+
+    run(config)
+
+
+if __name__ == "__main__":
+    cli(prog_name="mdms")

@@ -1,0 +1,182 @@
+"""Enters a batch of judged reports: all in one transaction, each with a verdict of its own.
+
+A report is keyed twice: by its id (the same content again is a duplicate) and by what it is about (an interval, a
+window, a row: other content is a conflict). The first to arrive stays; nothing is ever overwritten.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection, func, insert, select
+
+from protocol.reports import BillingWindow, DetailSegment, IntervalLoad, ItemVerdict
+
+from ..store import Store
+from ..tables import billing_windows, conflicts, detail_rows, detail_segments, interval_loads, reports
+from .judgement import Arrival, Refused
+
+log = structlog.get_logger()
+
+
+def admit(store: Store, judged: Sequence[Arrival | Refused]) -> list[ItemVerdict]:
+    """Return the verdicts, in order, after the transaction that holds them has been committed."""
+
+    def work(connection: Connection) -> list[ItemVerdict]:
+        return [_admit(connection, item) for item in judged]
+
+    verdicts = store.write(work)
+    for verdict, item in zip(verdicts, judged, strict=True):
+        if verdict.verdict == "conflict" and isinstance(item, Arrival):
+            log.error(
+                "alarm: conflicting report set aside",
+                report=verdict.id,
+                type=item.document.type,
+                neighbourhood=item.report.neighbourhood,
+                reason=verdict.reason,
+            )
+        elif verdict.verdict == "refused":
+            log.warning("report refused", report=verdict.id, reason=verdict.reason)
+    return verdicts
+
+
+def _admit(connection: Connection, item: Arrival | Refused) -> ItemVerdict:
+    if isinstance(item, Refused):
+        return ItemVerdict(item.id, "refused", item.reason)
+    match item.report:
+        case IntervalLoad() as load:
+            return _admit_load(connection, item, load)
+        case BillingWindow() as window:
+            return _admit_window(connection, item, window)
+        case DetailSegment() as segment:
+            return _admit_segment(connection, item, segment)
+
+
+def _admit_load(connection: Connection, item: Arrival, load: IntervalLoad) -> ItemVerdict:
+    there = connection.execute(
+        select(interval_loads.c.report).where(
+            interval_loads.c.neighbourhood == load.neighbourhood,
+            interval_loads.c.interval_start == load.interval_start,
+        )
+    ).scalar()
+    if there is not None:
+        return _again(connection, item, there, "another load of this interval is stored")
+    _keep_report(connection, item)
+    connection.execute(
+        insert(interval_loads).values(
+            neighbourhood=load.neighbourhood,
+            interval_start=load.interval_start,
+            interval_end=load.interval_start + load.interval_s,
+            contributors=item.contributors,
+            expected=item.expected,
+            report=item.id,
+        )
+    )
+    return ItemVerdict(item.id, "stored")
+
+
+def _admit_window(connection: Connection, item: Arrival, window: BillingWindow) -> ItemVerdict:
+    there = connection.execute(
+        select(billing_windows.c.report).where(
+            billing_windows.c.pseudonym == window.pseudonym,
+            billing_windows.c.window_start == window.window_start,
+        )
+    ).scalar()
+    if there is not None:
+        return _again(connection, item, there, "another report of this window is stored")
+    _keep_report(connection, item)
+    connection.execute(
+        insert(billing_windows).values(
+            pseudonym=window.pseudonym,
+            window_start=window.window_start,
+            window_end=window.window_end,
+            present=window.present,
+            expected=window.expected,
+            quality=window.quality,
+            register_from=window.register_from,
+            register_to=window.register_to,
+            filled=window.energy is not None,
+            report=item.id,
+        )
+    )
+    return ItemVerdict(item.id, "stored")
+
+
+def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment) -> ItemVerdict:
+    there = select(detail_segments.c.id).where(detail_segments.c.id == item.id)
+    if connection.execute(there).scalar() is not None:
+        return ItemVerdict(item.id, "duplicate")
+    new: dict[tuple[bytes, bytes, bytes], bytes] = {}
+    stored = _stored_rows(connection, item)
+    fresh = []
+    for row in item.rows:
+        key = (row.title, row.salt, row.counter)
+        known = stored.get(key, (segment.pseudonym, new.get(key, row.row)))
+        if known != (segment.pseudonym, row.row):
+            return _set_aside(connection, item, "another row of this meter, salt and counter is stored")
+        if key not in stored and key not in new:
+            new[key] = row.row
+            fresh.append(
+                {
+                    "title": row.title,
+                    "salt": row.salt,
+                    "counter": row.counter,
+                    "pseudonym": segment.pseudonym,
+                    "epoch": row.epoch,
+                    "row": row.row,
+                }
+            )
+    connection.execute(insert(detail_segments).values(id=item.id, pseudonym=segment.pseudonym))
+    if fresh:
+        came = select(func.max(detail_rows.c.arrival)).where(detail_rows.c.pseudonym == segment.pseudonym)
+        last = connection.execute(came).scalar() or 0
+        numbered = [{**row, "arrival": last + at} for at, row in enumerate(fresh, start=1)]
+        connection.execute(insert(detail_rows), numbered)
+    return ItemVerdict(item.id, "stored")
+
+
+def _stored_rows(connection: Connection, item: Arrival) -> dict[tuple[bytes, bytes, bytes], tuple[str, bytes]]:
+    # At most a thousand rows: fewer bound values than any database's limit.
+    counters = [row.counter for row in item.rows]
+    salts = sorted({row.salt for row in item.rows})
+    query = select(
+        detail_rows.c.title,
+        detail_rows.c.salt,
+        detail_rows.c.counter,
+        detail_rows.c.pseudonym,
+        detail_rows.c.row,
+    ).where(
+        detail_rows.c.title == item.rows[0].title,
+        detail_rows.c.salt.in_(salts),
+        detail_rows.c.counter.in_(counters),
+    )
+    return {
+        (bytes(row.title), bytes(row.salt), bytes(row.counter)): (row.pseudonym, bytes(row.row))
+        for row in connection.execute(query)
+    }
+
+
+def _again(connection: Connection, item: Arrival, there: str, reason: str) -> ItemVerdict:
+    if there == item.id:
+        return ItemVerdict(item.id, "duplicate")
+    return _set_aside(connection, item, reason)
+
+
+def _keep_report(connection: Connection, item: Arrival) -> None:
+    connection.execute(insert(reports).values(id=item.id, **_signed(item)))
+
+
+def _set_aside(connection: Connection, item: Arrival, reason: str) -> ItemVerdict:
+    known = select(conflicts.c.id).where(conflicts.c.id == item.id)
+    if connection.execute(known).scalar() is None:
+        connection.execute(insert(conflicts).values(id=item.id, reason=reason, **_signed(item)))
+    return ItemVerdict(item.id, "conflict", reason)
+
+
+def _signed(item: Arrival) -> dict[str, object]:
+    document = item.document
+    return {
+        "type": document.type,
+        "content": document.content_bytes(),
+        "signer": document.signer,
+        "signature": document.signature,
+    }

@@ -1,0 +1,312 @@
+"""The release gate: what may be opened (protocol, chapter 9). Pure decisions; nothing here can decrypt.
+
+Strategy: a request is read as if its sender had taken over the web server. The checks run in the order of trust:
+whose word it is, under whose key, of how many meters, at which time, whether spent before. What passes all of them
+becomes a `Permit` that names the one sum to open, the most that it can be, and what it uses up.
+
+Rule 1: only what a rostered concentrator signed is looked at, and only under its own neighbourhood's key.
+Rule 2: the asker chooses nothing: not the period, not the windows of a bill, not what counts as a member.
+Rule 3: a permit is used up whatever comes out. Otherwise "impossible" would be an answer about a hidden sum, to be
+asked again and again with another summand until it tells the sum.
+"""
+
+import hashlib
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from paillier import ciphertext
+from paillier.errors import BadCiphertext
+from paillier.keys import PublicKey
+from protocol.documents import Document, DocumentError, document_id, verify
+from protocol.reports import BillingWindow, IntervalLoad, parse_bitmap, parse_report
+from protocol.rosters import Roster
+from protocol.windows import Span, window_of, windows
+
+from ..periods import Periods, has_ended
+from ..rosters import RosterBook, Tenancy
+from .messages import (
+    ALREADY_RELEASED,
+    BAD_DOCUMENT,
+    NO_ENERGY,
+    NOT_CLOSED,
+    NOT_ON_ROSTER,
+    PERIOD_TOO_SHORT,
+    TOO_FEW_CONTRIBUTORS,
+    TOO_LATE,
+    WINDOW_SPENT,
+    WINDOWS_MISSING,
+    WRONG_KEY,
+    Asked,
+    AskedBill,
+    AskedLoad,
+    AskedUnverified,
+    BillRequest,
+)
+
+LOAD_OPEN_S = 48 * 3600
+LEAST_WINDOWS = 28  # three and a half days: what is opened is a period's energy and no pattern of life
+MWH_PER_WH = 1000
+SECONDS_PER_HOUR = 3600
+
+_Report = TypeVar("_Report", IntervalLoad, BillingWindow)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the key holder's own configuration fixes. ``unsafe`` names the unsafe settings in force."""
+
+    min_contributors: int
+    periods: Periods
+    unsafe: tuple[str, ...] = ()
+
+    @property
+    def short_periods(self) -> bool:
+        """Whether periods of fewer than 28 windows are opened."""
+        return "unsafe_short_periods" in self.unsafe
+
+
+class Spent(Protocol):
+    """What has been used up by earlier releases."""
+
+    def load_is_spent(self, neighbourhood: str, interval_start: int) -> bool:
+        """Say whether an interval's load has been opened."""
+
+    def spent_windows(self, pseudonym: str) -> Set[int]:
+        """Return the starts of the windows of a pseudonym that have entered an opened sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """One sum that may be opened, once. ``ciphertexts`` are its validated terms; ``most_mwh`` bounds each energy.
+
+    Opening spends ``windows`` of ``pseudonym``, or the load of ``interval_start``.
+    """
+
+    asked: Asked
+    neighbourhood: str
+    public_key: PublicKey
+    ciphertexts: tuple[int, ...]
+    most_mwh: int
+    interval_start: int | None = None
+    pseudonym: str | None = None
+    windows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A constant reason, and as much of what was asked as is verified."""
+
+    reason: str
+    asked: Asked
+
+
+class _Refused(Exception):
+    """Ends a decision; the argument is the reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Gate:
+    """Decides under one policy and one set of rosters. ``now`` is domain time in UTC seconds."""
+
+    def __init__(self, policy: Policy, book: RosterBook, deployment: str) -> None:
+        self.policy = policy
+        self._book = book
+        self._deployment = deployment
+
+    # --- Loads ------------------------------------------------------------------------------------------------
+
+    def decide_load(self, document: Document, spent: Spent, now: int) -> Permit | Refusal:
+        """Decide on one interval of one neighbourhood."""
+        asked: Asked = AskedUnverified()
+        try:
+            report, name = self._verified(document, IntervalLoad)
+            asked = AskedLoad(report.neighbourhood, report.interval_start, 0, 0, name)
+            roster = self._roster_of(report, document.signer)
+            members = self._contributors(report, roster)
+            asked = AskedLoad(report.neighbourhood, report.interval_start, len(members), len(roster.members), name)
+            return self._permit_load(report, roster, len(members), asked, spent, now)
+        except _Refused as refused:
+            return Refusal(refused.reason, asked)
+
+    def _roster_of(self, report: IntervalLoad, signer: str) -> Roster:
+        if not any(self._book.signer_of(roster) == signer for roster in self._book.versions(report.neighbourhood)):
+            raise _Refused(BAD_DOCUMENT)
+        roster = self._book.roster(report.neighbourhood, report.roster_version)
+        # The version in force and no other, or a meter could count in one and be the difference in the next.
+        if roster is None or roster != self._book.in_force(report.neighbourhood, report.interval_start):
+            raise _Refused(NOT_ON_ROSTER)
+        if report.interval_start < roster.valid_from:
+            raise _Refused(NOT_ON_ROSTER)
+        if self._book.signer_of(roster) != signer:
+            raise _Refused(BAD_DOCUMENT)
+        if report.interval_s != roster.interval_s or report.interval_start % report.interval_s:
+            raise _Refused(BAD_DOCUMENT)
+        # One concentrator's key opens one street: what it signs is opened under that street's key alone.
+        if report.paillier_key != roster.paillier_key:
+            raise _Refused(WRONG_KEY)
+        return roster
+
+    def _contributors(self, report: IntervalLoad, roster: Roster) -> frozenset[int]:
+        """Return the distinct members that a load names. k counts these, and nothing else."""
+        try:
+            named = frozenset(parse_bitmap(report.contributors, len(roster.members)))
+        except DocumentError:
+            raise _Refused(NOT_ON_ROSTER) from None
+        for index in named:
+            tenancy = self._book.tenancy(roster.members[index].pseudonym)
+            if tenancy is None or not tenancy.covers(report.interval_start):
+                raise _Refused(NOT_ON_ROSTER)
+        return named
+
+    def _permit_load(
+        self, report: IntervalLoad, roster: Roster, contributors: int, asked: Asked, spent: Spent, now: int
+    ) -> Permit:
+        if contributors < self.policy.min_contributors or report.ciphertext is None:
+            raise _Refused(TOO_FEW_CONTRIBUTORS)
+        key = self._book.paillier_key(roster)
+        terms = (self._ciphertext(key, report.ciphertext),)
+        end = report.interval_start + report.interval_s
+        if now < end:
+            raise _Refused(NOT_CLOSED)
+        if now > end + LOAD_OPEN_S:
+            raise _Refused(TOO_LATE)
+        if spent.load_is_spent(report.neighbourhood, report.interval_start):
+            raise _Refused(ALREADY_RELEASED)
+        return Permit(
+            asked,
+            report.neighbourhood,
+            key,
+            terms,
+            most_mwh(roster.rating_w * contributors, report.interval_s),
+            interval_start=report.interval_start,
+        )
+
+    # --- Bills ------------------------------------------------------------------------------------------------
+
+    def decide_bill(self, bill: BillRequest, spent: Spent, now: int) -> Permit | Refusal:
+        """Decide on one period of one tenancy."""
+        names: list[str] = []
+        try:
+            tenancy, period = self._period_of(bill)
+            reports = [self._window(document, tenancy, names) for document in bill.windows]
+            return self._permit_bill(tenancy, period, reports, self._asked(bill, names), spent, now)
+        except _Refused as refused:
+            return Refusal(refused.reason, self._asked(bill, names))
+
+    @staticmethod
+    def _asked(bill: BillRequest, names: Sequence[str]) -> AskedBill:
+        documents = hashlib.sha256("".join(names).encode()).hexdigest()
+        return AskedBill(bill.pseudonym, bill.period_start, len(names), documents)
+
+    def _period_of(self, bill: BillRequest) -> tuple[Tenancy, Span]:
+        tenancy = self._book.tenancy(bill.pseudonym)
+        if tenancy is None:
+            raise _Refused(NOT_ON_ROSTER)
+        period = self.policy.periods.starting(bill.period_start, self._book.zone(tenancy.neighbourhood))
+        if period is None:
+            raise _Refused(BAD_DOCUMENT)
+        return tenancy, period
+
+    def _window(self, document: Document, tenancy: Tenancy, names: list[str]) -> BillingWindow:
+        report, name = self._verified(document, BillingWindow)
+        if (report.pseudonym, report.neighbourhood) != (tenancy.pseudonym, tenancy.neighbourhood):
+            raise _Refused(BAD_DOCUMENT)
+        if not self._book.may_sign_window(tenancy.neighbourhood, document.signer, report.window_start):
+            raise _Refused(BAD_DOCUMENT)
+        zone = self._book.zone(tenancy.neighbourhood)
+        if window_of(report.window_start, zone) != (report.window_start, report.window_end):
+            raise _Refused(BAD_DOCUMENT)
+        if report.register_to > report.window_end:
+            raise _Refused(BAD_DOCUMENT)
+        roster = self._roster_at(report)
+        if report.paillier_key != roster.paillier_key:
+            raise _Refused(WRONG_KEY)
+        names.append(name)
+        return report
+
+    def _roster_at(self, report: BillingWindow) -> Roster:
+        roster = self._book.in_force(report.neighbourhood, report.window_start)
+        if roster is None:
+            raise _Refused(NOT_ON_ROSTER)
+        return roster
+
+    def _permit_bill(
+        self,
+        tenancy: Tenancy,
+        period: Span,
+        reports: Sequence[BillingWindow],
+        asked: Asked,
+        spent: Spent,
+        now: int,
+    ) -> Permit:
+        starts = [report.window_start for report in reports]
+        if len(set(starts)) != len(starts):
+            raise _Refused(BAD_DOCUMENT)
+        zone = self._book.zone(tenancy.neighbourhood)
+        if not has_ended(period, zone, now):
+            raise _Refused(NOT_CLOSED)
+        spent_before = spent.spent_windows(tenancy.pseudonym)
+        if not spent_before.isdisjoint(starts):
+            raise _Refused(WINDOW_SPENT)
+        # Exactly all of them: with one left out, or one more, two sums would differ by a single window.
+        end = period.end if tenancy.until is None else min(period.end, tenancy.until)
+        unspent = {span.start for span in windows(tenancy.first_window, end, zone)} - spent_before
+        if set(starts) != unspent:
+            raise _Refused(WINDOWS_MISSING)
+        filled = [report for report in reports if report.energy is not None]
+        if not filled:
+            raise _Refused(NO_ENERGY)
+        if not self.policy.short_periods and (len(starts) < LEAST_WINDOWS or 2 * len(filled) < len(starts)):
+            raise _Refused(PERIOD_TOO_SHORT)
+        key = self._one_key(filled)
+        rating_w = max(self._roster_at(report).rating_w for report in filled)
+        # Registers only grow, so the sum lies between the first and the last of them.
+        covered_s = max(r.register_to for r in filled) - min(r.register_from for r in filled)
+        return Permit(
+            asked,
+            tenancy.neighbourhood,
+            key,
+            tuple(self._ciphertext(key, report.energy) for report in filled if report.energy is not None),
+            most_mwh(rating_w, covered_s),
+            pseudonym=tenancy.pseudonym,
+            windows=tuple(starts),
+        )
+
+    def _one_key(self, filled: Sequence[BillingWindow]) -> PublicKey:
+        keys = {self._roster_at(report).paillier_key: self._roster_at(report) for report in filled}
+        if len(keys) != 1:
+            # Windows that waited over a change of keys: sums of two keys do not add up under encryption.
+            raise _Refused(WRONG_KEY)
+        return self._book.paillier_key(next(iter(keys.values())))
+
+    # --- Documents --------------------------------------------------------------------------------------------
+
+    def _verified(self, document: Document, kind: type[_Report]) -> tuple[_Report, str]:
+        """Return the report that a rostered concentrator signed, and its document's name."""
+        key = self._book.signer(document.signer)
+        if key is None:
+            raise _Refused(BAD_DOCUMENT)
+        try:
+            content = verify(document, self._deployment, key)
+            report = parse_report(document.type, content)
+        except DocumentError:
+            raise _Refused(BAD_DOCUMENT) from None
+        if not isinstance(report, kind):
+            raise _Refused(BAD_DOCUMENT)
+        return report, document_id(document.type, self._deployment, content)
+
+    @staticmethod
+    def _ciphertext(key: PublicKey, text: str) -> int:
+        try:
+            return ciphertext.from_base64url(key, text)
+        except BadCiphertext:
+            raise _Refused(BAD_DOCUMENT) from None
+
+
+def most_mwh(power_w: int, seconds: int) -> int:
+    """Return the energy of a power over a time in mWh, rounded down."""
+    return power_w * seconds * MWH_PER_WH // SECONDS_PER_HOUR

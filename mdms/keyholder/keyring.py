@@ -1,0 +1,80 @@
+"""The key holder's secrets: one Paillier private key per neighbourhood, and the key that signs the release log."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from Crypto.PublicKey.ECC import EccKey
+from Crypto.Signature import eddsa
+
+from paillier.decryption import Decryptor
+from paillier.errors import PaillierError
+from paillier.private_key import PrivateKey
+
+from ..errors import CannotStart
+from ..rosters import RosterBook
+from .vault import LOG_KEY, PAILLIER_KEY, Scrypt, SealedSecretError, read_sealed, write_sealed
+
+MAX_PASSPHRASE = 1024
+SUFFIX = ".key.json"
+
+
+def seal_private_key(
+    directory: Path, neighbourhood: str, key: PrivateKey, passphrase: str, kdf: Scrypt | None = None
+) -> Path:
+    """Seal a neighbourhood's Paillier private key into ``directory`` and return the new file's path."""
+    path = directory / f"{neighbourhood}{SUFFIX}"
+    write_sealed(path, PAILLIER_KEY, neighbourhood, json.dumps(key.to_jwk()).encode(), passphrase, kdf)
+    return path
+
+
+def seal_log_key(path: Path, deployment: str, key: EccKey, passphrase: str, kdf: Scrypt | None = None) -> None:
+    """Seal the Ed25519 key that signs a deployment's release log into a new file."""
+    write_sealed(path, LOG_KEY, deployment, bytes(key.seed), passphrase, kdf)
+
+
+def read_passphrase(path: Path) -> str:
+    """Return the passphrase in a file, without the line's end; raises CannotStart."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_PASSPHRASE + 1).decode().rstrip("\r\n")
+    except OSError as error:
+        raise CannotStart(f"passphrase file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CannotStart(f"passphrase file {path}: not UTF-8") from None
+    if not text or len(text) > MAX_PASSPHRASE:
+        raise CannotStart(f"passphrase file {path}: empty or longer than {MAX_PASSPHRASE} bytes")
+    return text
+
+
+def open_log_key(path: Path, deployment: str, passphrase: str) -> EccKey:
+    """Return the key that signs the release log; raises CannotStart."""
+    try:
+        return eddsa.import_private_key(read_sealed(path, LOG_KEY, deployment, passphrase))
+    except SealedSecretError as error:
+        raise CannotStart(f"log key {error}") from None
+    except ValueError:
+        raise CannotStart(f"log key {path}: not an Ed25519 key") from None
+
+
+def open_keyring(
+    directory: Path, book: RosterBook, passphrase: str, *, unsafe_small_key: bool
+) -> Mapping[str, Decryptor]:
+    """Return a decryptor by fingerprint for each neighbourhood of the book; raises CannotStart.
+
+    A neighbourhood whose newest roster names another key than its file holds is refused: every release would be.
+    """
+    keyring: dict[str, Decryptor] = {}
+    for neighbourhood in book.neighbourhoods():
+        path = directory / f"{neighbourhood}{SUFFIX}"
+        try:
+            jwk = json.loads(read_sealed(path, PAILLIER_KEY, neighbourhood, passphrase))
+            key = PrivateKey.from_jwk(jwk, unsafe_small_key=unsafe_small_key)
+        except SealedSecretError as error:
+            raise CannotStart(f"key {error}") from None
+        except (PaillierError, ValueError) as error:
+            raise CannotStart(f"key {path}: {error}") from None
+        if key.public.fingerprint != book.versions(neighbourhood)[-1].paillier_key:
+            raise CannotStart(f"key {path}: not the key that the roster of {neighbourhood} names")
+        keyring[key.public.fingerprint] = Decryptor(key)
+    return keyring

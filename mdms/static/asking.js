@@ -1,0 +1,54 @@
+// Asking this server for JSON, once or again and again.
+
+const EVERY_MS = 2000;
+const LONGEST_MS = 30_000;
+
+/** The session has ended. */
+export class SignedOut extends Error {}
+
+let active = false;
+for (const kind of ["pointerdown", "keydown"]) {
+  addEventListener(kind, () => {
+    active = true;
+  }, { passive: true });
+}
+
+/** Return the JSON at an address. A person's doing since the last call keeps the session alive, asking alone does not. */
+export async function ask(url, parameters = {}) {
+  const query = new URLSearchParams(active ? { ...parameters, active: "1" } : parameters);
+  active = false;
+  const answer = await fetch(`${url}?${query}`, { credentials: "same-origin", cache: "no-store" });
+  if (answer.status === 401) throw new SignedOut("You have been signed out.");
+  if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
+  return await answer.json();
+}
+
+/** Send JSON; returns {ok, status, body}. */
+export async function send(url, body, csrfToken) {
+  const answer = await fetch(url, {
+    method: "POST",
+    credentials: "same-origin",
+    headers: { "Content-Type": "application/json", "X-CSRFToken": csrfToken },
+    body: JSON.stringify(body),
+  });
+  return { ok: answer.ok, status: answer.status, body: await answer.json().catch(() => ({})) };
+}
+
+/** Call `step` every two seconds, less often while it fails. `tell` gets "" or what is wrong; SignedOut ends it. */
+export async function keepAsking(step, tell) {
+  for (let pause = EVERY_MS; ; ) {
+    try {
+      await step();
+      tell("");
+      pause = EVERY_MS;
+    } catch (error) {
+      if (error instanceof SignedOut) {
+        tell(`${error.message} Load the page again to sign in.`);
+        return;
+      }
+      tell("Connection lost; trying again.");
+      pause = Math.min(2 * pause, LONGEST_MS);
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}

@@ -1,0 +1,133 @@
+// The customer's page: sign in with the key, fetch sealed rows, have them opened by a worker, show them.
+// What is decrypted stays in this page: requests carry an account, a number and an answer to a challenge, nothing else.
+
+import { ask, keepAsking, send, SignedOut } from "./asking.js";
+import { fromBase64, toBase64url } from "./bytes.js";
+import { Mine } from "./mine.js";
+import { fingerprint, hasX25519, KeyFileError, readKeyFile } from "./keyfile.js";
+import { ROW_BYTES } from "./rows.js";
+import { answerChallenge } from "./sealing.js";
+
+const MOST_KEY_FILE = 16_384;
+
+const part = (id) => document.getElementById(id);
+const base = part("portal").dataset.base;
+let csrfToken = document.querySelector('meta[name="csrf-token"]').content;
+
+async function begin() {
+  const problem = await unfit();
+  if (problem) {
+    part("unfit").textContent = problem;
+    part("unfit").hidden = false;
+    return;
+  }
+  part("open").disabled = false;
+  part("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    signIn();
+  });
+}
+
+async function unfit() {
+  if (!isSecureContext) {
+    return (
+      "This page was not reached over HTTPS, so the browser keeps its cryptography shut. " +
+      "Use the https:// address, or http://localhost on the server's own machine."
+    );
+  }
+  if (!(await hasX25519())) {
+    return (
+      "This browser has no X25519. Chrome and Edge have it from version 133, Firefox from 130, Safari from 17: " +
+      "please update, or use another browser."
+    );
+  }
+  return "";
+}
+
+async function signIn() {
+  const say = (text) => {
+    part("sign-in-state").textContent = text;
+  };
+  part("open").disabled = true;
+  try {
+    say("Reading the key…");
+    const account = part("account").value;
+    const keys = await readKeyFile(await keyFileText(), part("passphrase").value);
+    say("Signing in…");
+    await logIn(keys, account);
+    const { envelope, zone } = await ask(`${base}accounts/${account}/envelope.json`);
+    await checkKey(keys, envelope);
+    show(keys, envelope, zone, `${base}accounts/${account}/`);
+    say("");
+  } catch (error) {
+    say(inWords(error));
+    part("open").disabled = false;
+  }
+}
+
+async function keyFileText() {
+  const [file] = part("key-file").files;
+  if (!file || file.size > MOST_KEY_FILE) throw new KeyFileError("This file is not a private key: it must be a PEM or JWK file.");
+  return await file.text();
+}
+
+function inWords(error) {
+  if (error instanceof KeyFileError || error instanceof SignInError) return error.message;
+  if (error instanceof SignedOut) return "The session did not hold: does this browser accept cookies from here?";
+  return "The server cannot be reached or did not answer as it should. Try again in a moment.";
+}
+
+class SignInError extends Error {}
+
+async function logIn(keys, account) {
+  const asked = await send(`${base}challenge.json`, { account }, csrfToken);
+  if (asked.status === 429) throw new SignInError("Too many attempts: wait a minute.");
+  if (asked.status === 400) throw new SignInError("This page is too old: load it again.");
+  if (!asked.ok) throw new Error("no challenge");
+  let answer;
+  try {
+    answer = await answerChallenge(keys, asked.body, location.origin, account);
+  } catch {
+    throw new SignInError("This key and this account do not belong together.");
+  }
+  const answered = await send(`${base}answer.json`, answer, csrfToken);
+  if (answered.status === 429) throw new SignInError("Too many attempts: wait a minute.");
+  if (!answered.ok) throw new SignInError("This key and this account do not belong together, or it took too long.");
+  // The session is a new one, and so is its token.
+  csrfToken = answered.body.csrf_token;
+  for (const field of document.querySelectorAll('input[name="csrf_token"]')) field.value = csrfToken;
+}
+
+async function checkKey(keys, envelope) {
+  const mine = toBase64url(await fingerprint(keys.publicKey));
+  if (mine !== envelope.customer_key) throw new SignInError("This account's envelope is sealed to another key than yours.");
+}
+
+function show(keys, envelope, zone, own) {
+  part("key-form").reset();
+  part("sign-in").hidden = true;
+  part("mine").hidden = false;
+  part("title").focus();
+  const mine = new Mine(zone);
+  const worker = new Worker(new URL("./opener.js", import.meta.url), { type: "module" });
+  worker.postMessage({ keys, envelope });
+  worker.addEventListener("message", ({ data }) => mine.take(data));
+  worker.addEventListener("error", () => mine.tell("Something went wrong while opening rows: load the page again."));
+  let behind = 0;
+  keepAsking(
+    async () => {
+      for (let more = true; more; ) {
+        const answer = await ask(`${own}rows.json`, { after: behind });
+        const rows = fromBase64(answer.rows);
+        if (rows.length % ROW_BYTES) throw new Error("half a row");
+        if (rows.length) worker.postMessage({ rows });
+        behind = answer.next;
+        more = answer.more;
+      }
+    },
+    (text) => mine.tell(text),
+  );
+  keepAsking(async () => mine.takeBills(await ask(`${own}bills.json`)), () => {});
+}
+
+begin();

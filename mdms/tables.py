@@ -1,0 +1,164 @@
+"""The tables of the MDMS. Portable SQL only: SQLite by default, PostgreSQL by another URL.
+
+A report is stored once, as the exact bytes that were signed; the other tables hold what is asked about it.
+A change here needs a step in ``migrations/versions``; a test compares the two.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+DOCUMENT_ID = String(64)  # hex SHA-256
+NAME = String(64)
+PSEUDONYM = String(22)
+KEY_ID = String(43)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", DOCUMENT_ID, primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("signer", KEY_ID, nullable=False),
+    Column("signature", String(86), nullable=False),
+)
+
+interval_loads = Table(
+    "interval_loads",
+    metadata,
+    Column("neighbourhood", NAME, primary_key=True),
+    Column("interval_start", BigInteger, primary_key=True, autoincrement=False),
+    Column("interval_end", BigInteger, nullable=False),
+    Column("contributors", Integer, nullable=False),
+    Column("expected", Integer, nullable=False),
+    Column("report", DOCUMENT_ID, ForeignKey("reports.id"), nullable=False, unique=True),
+    # Whether load_releases has a row for it: years of decided loads are not looked through for the few that wait.
+    Column("decided", Boolean, nullable=False, default=False),
+    Index("loads_that_wait", "decided", "interval_end"),
+)
+
+# What the key holder decided about a load; without a row it has not been asked yet, or asks for patience.
+load_releases = Table(
+    "load_releases",
+    metadata,
+    Column("neighbourhood", NAME, primary_key=True),
+    Column("interval_start", BigInteger, primary_key=True, autoincrement=False),
+    Column("status", String(32), nullable=False),
+    Column("contributors", Integer, nullable=False),
+    Column("expected", Integer, nullable=False),
+    Column("import_mwh", BigInteger),
+    Column("export_mwh", BigInteger),
+    Column("answer", LargeBinary, nullable=False),
+)
+
+# What the key holder decided about a billing period of one tenancy.
+bills = Table(
+    "bills",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pseudonym", PSEUDONYM, nullable=False),
+    Column("period_start", BigInteger, nullable=False),
+    Column("period_end", BigInteger, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("import_mwh", BigInteger),
+    Column("export_mwh", BigInteger),
+    Column("windows", Integer, nullable=False),
+    Column("estimated", Integer, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    UniqueConstraint("pseudonym", "period_start"),
+    Index("bills_of_a_period", "period_start", "pseudonym"),
+)
+
+billing_windows = Table(
+    "billing_windows",
+    metadata,
+    Column("pseudonym", PSEUDONYM, primary_key=True),
+    Column("window_start", BigInteger, primary_key=True, autoincrement=False),
+    Column("window_end", BigInteger, nullable=False),
+    Column("present", Integer, nullable=False),
+    Column("expected", Integer, nullable=False),
+    Column("quality", Integer, nullable=False),
+    Column("register_from", BigInteger, nullable=False),
+    Column("register_to", BigInteger, nullable=False),
+    Column("filled", Boolean, nullable=False),
+    Column("report", DOCUMENT_ID, ForeignKey("reports.id"), nullable=False, unique=True),
+    # The bill that spent it, whether released or found impossible; no window is spent twice.
+    Column("bill", Integer, ForeignKey("bills.id"), index=True),
+    Index("meters_with_a_window", "window_start", "pseudonym"),
+)
+
+# A detail segment's rows are kept instead of its bytes: they carry their own seal, and nobody here reads them.
+detail_segments = Table(
+    "detail_segments",
+    metadata,
+    Column("id", DOCUMENT_ID, primary_key=True),
+    Column("pseudonym", PSEUDONYM, nullable=False),
+)
+
+detail_rows = Table(
+    "detail_rows",
+    metadata,
+    Column("title", LargeBinary(8), primary_key=True),
+    Column("salt", LargeBinary(4), primary_key=True),
+    # Eight bytes, big-endian: a u64 fits no signed SQL integer, and bytes sort the same way.
+    Column("counter", LargeBinary(8), primary_key=True),
+    Column("pseudonym", PSEUDONYM, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("row", LargeBinary(90), nullable=False),
+    # 1, 2, 3 ... within a tenancy, as they came: late rows have older counters, and a page asks for what is new.
+    Column("arrival", BigInteger, nullable=False),
+    Index("rows_of_a_tenancy", "pseudonym", "epoch", "counter"),
+    Index("rows_as_they_came", "pseudonym", "arrival", unique=True),
+)
+
+# Authentic reports that contradict one that is stored: an alarm, kept for whoever looks into it.
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("id", DOCUMENT_ID, primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("signer", KEY_ID, nullable=False),
+    Column("signature", String(86), nullable=False),
+    Column("reason", String(200), nullable=False),
+)
+
+envelopes = Table(
+    "envelopes",
+    metadata,
+    Column("pseudonym", PSEUDONYM, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("signer", KEY_ID, nullable=False),
+    Column("signature", String(86), nullable=False),
+)
+
+# Who may open the utility's pages. Customers are not here: their key is their login.
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(200), nullable=False),
+)
+
+# What a customer's login waits for: each is answered once, rightly or wrongly, or expires.
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("pseudonym", PSEUDONYM, nullable=False),
+    Column("answer", LargeBinary(32), nullable=False),
+    Column("expires", BigInteger, nullable=False, index=True),
+)

@@ -1,0 +1,125 @@
+"""The web application and its server: one process, a few threads, no private key anywhere in it."""
+
+import ipaddress
+import signal
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+import waitress  # type: ignore[import-untyped]
+from flask import Flask, Response
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from protocol.documents import Document, DocumentError, parse, verify
+from protocol.envelopes import ENVELOPE, Envelope, customer_public_key
+
+from .config import MdmsConfig
+from .errors import CannotStart
+from .headers import send_headers
+from .ingest.routes import answer_json, ingest_routes
+from .pages import serve_pages
+from .rosters import load_rosters, read_document
+from .store import Store
+
+MAX_BODY = 1 << 20
+THREADS = 8
+
+log = structlog.get_logger()
+
+
+def create_app(config: MdmsConfig) -> Flask:
+    """Return the application with its store open; raises CannotStart."""
+    book = load_rosters(config.rosters, config.deployment, config.operator_key)
+    envelopes = load_envelopes(config)
+    store = Store(config.database)
+    try:
+        store.keep_envelopes(envelopes)
+    except SQLAlchemyError as error:
+        raise CannotStart(f"database: {type(error).__name__}") from None
+    app = Flask("mdms", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.extensions["hushmeter_store"] = store
+    app.register_blueprint(ingest_routes(store, book, config.deployment))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(SQLAlchemyError, _storage_error)
+    send_headers(app, (config.origin or "").startswith("https:"))
+    if config.session_key is not None:
+        serve_pages(app, config, store, book)
+    return app
+
+
+def _http_error(error: HTTPException) -> Response:
+    return answer_json({"error": error.name.lower()}, error.code or 500)
+
+
+def _storage_error(error: SQLAlchemyError) -> Response:
+    # The type alone: a database driver's message may quote what it was given.
+    log.error("storage unavailable", reason=type(error).__name__)
+    return answer_json({"error": "storage unavailable, send again"}, 503)
+
+
+def load_envelopes(config: MdmsConfig) -> dict[str, Document]:
+    """Return the operator's signed customer envelopes by pseudonym; raises CannotStart naming the file."""
+    found: dict[str, Document] = {}
+    if config.envelopes is None:
+        return found
+    try:
+        paths = sorted(path for path in config.envelopes.iterdir() if path.suffix == ".json")
+    except OSError as error:
+        raise CannotStart(f"envelopes {config.envelopes}: {error.strerror}") from None
+    for path in paths:
+        document = read_document(path)
+        try:
+            if document.type != ENVELOPE:
+                raise DocumentError("not a customer envelope")
+            envelope: Envelope = parse(verify(document, config.deployment, config.operator_key), Envelope)
+            customer_public_key(envelope)
+        except DocumentError as error:
+            raise CannotStart(f"envelope {path}: {error}") from None
+        if envelope.pseudonym in found:
+            raise CannotStart(f"envelope {path}: a second one for pseudonym {envelope.pseudonym}")
+        found[envelope.pseudonym] = document
+    return found
+
+
+def serve(config: MdmsConfig) -> None:
+    """Serve until SIGTERM or SIGINT; raises CannotStart."""
+    app = create_app(config)
+    try:
+        server = waitress.create_server(
+            app,
+            host=config.listen.host,
+            port=config.listen.port,
+            threads=THREADS,
+            ident=None,
+            # Flask answers from MAX_BODY on in JSON; this bounds what is read before it is asked.
+            max_request_body_size=2 * MAX_BODY,
+            channel_timeout=60,
+            clear_untrusted_proxy_headers=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CannotStart(f"listen {config.listen.host}:{config.listen.port}: {reason}") from None
+    if not _is_loopback(config.listen.host):
+        log.warning("listening beyond loopback: put HTTPS in front", host=config.listen.host)
+    signal.signal(signal.SIGTERM, _stop)
+    log.info("listening", host=config.listen.host, port=getattr(server, "effective_port", config.listen.port))
+    try:
+        server.run()
+    finally:
+        server.close()
+        app.extensions["hushmeter_store"].close()
+    log.info("stopped")
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    # waitress takes SystemExit out of its loop as the word to finish what its threads are doing.
+    raise SystemExit(0)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,303 @@
+"""The release worker: what is ready is asked for in order, whatever is killed, restarted or away."""
+
+import json
+import threading
+
+import pytest
+from mdms_bench import APRIL, DAY, DEPLOYMENT, INTERVAL, MARCH, METERS, ManualClock, energy, pseudonym
+from sqlalchemy.exc import OperationalError
+
+from mdms.ingest.admission import admit
+from mdms.ingest.judgement import judge
+from mdms.keyholder.client import KeyHolderUnavailable
+from mdms.releases import ReleaseWorker
+from mdms.store import Store
+from protocol.windows import WINDOW_S
+
+
+class DirectLine:
+    """The key holder's socket without a socket; can be cut before the question or after the decision."""
+
+    def __init__(self, holder):
+        self.holder = holder
+        self.asked = []
+        self.cut = None
+
+    def ask(self, message):
+        if self.cut == "before":
+            raise KeyHolderUnavailable("connection refused")
+        self.asked.append(message)
+        answer = self.holder.answer(message)
+        if self.cut == "after":
+            raise KeyHolderUnavailable("the peer went away")
+        return answer, json.loads(answer)
+
+
+class Utility:
+    """A store, a key holder and a worker between them."""
+
+    def __init__(self, bench, folder, policy=None):
+        self.bench, self.folder = bench, folder
+        self.policy = policy or bench.policy("day", ["unsafe_short_periods"])
+        self.store = Store(f"sqlite:///{folder / 'mdms.sqlite3'}")
+        self.holder = bench.holder(folder, MARCH, self.policy)
+        self.line = DirectLine(self.holder)
+        self.restart_worker()
+
+    def restart_worker(self):
+        self.worker = ReleaseWorker(self.store, self.bench.book, self.line, threading.Event())
+
+    def receive(self, *documents):
+        verdicts = admit(self.store, [judge(item, self.bench.book, DEPLOYMENT) for item in documents])
+        assert {item.verdict for item in verdicts} == {"stored"}, verdicts
+
+    def settle(self, now):
+        self.holder.clock.now = now
+        return self.worker.settle(now)
+
+    def close(self):
+        self.store.close()
+        self.holder.close()
+
+
+@pytest.fixture
+def utility(bench, tmp_path):
+    utility = Utility(bench, tmp_path)
+    yield utility
+    utility.close()
+
+
+def test_each_load_gets_its_decision_once(utility, north):
+    utility.receive(*(north.load(MARCH + at * INTERVAL) for at in range(4)))
+    utility.receive(north.load(MARCH + 4 * INTERVAL, contributors=range(9)))
+    assert utility.settle(MARCH + 5 * INTERVAL)
+    statuses = [load.status for load in utility.store.loads()]
+    assert statuses == ["released"] * 4 + ["too_few_contributors"]
+    assert {load.import_mwh for load in utility.store.loads("north")} == {sum(map(energy, range(METERS))), None}
+    assert list(utility.store.loads("south")) == []
+    asked = len(utility.line.asked)
+    assert utility.settle(MARCH + 5 * INTERVAL)
+    assert len(utility.line.asked) == asked + 1, "only the policy is asked for again"
+
+
+def test_a_load_whose_interval_is_not_over_waits(utility, north):
+    utility.receive(north.load())
+    assert utility.settle(MARCH + INTERVAL - 1)
+    assert list(utility.store.loads()) == []
+
+
+def test_a_key_holder_whose_clock_is_behind_is_asked_again(utility, north):
+    utility.receive(north.load())
+    utility.holder.clock.now = MARCH
+    assert not utility.worker.settle(MARCH + INTERVAL)
+    assert utility.settle(MARCH + INTERVAL)
+    assert [load.status for load in utility.store.loads()] == ["released"]
+
+
+def test_a_load_that_comes_days_late_gets_its_refusal(utility, north):
+    utility.receive(north.load())
+    assert utility.settle(MARCH + 3 * DAY)
+    assert [load.status for load in utility.store.loads()] == ["too_late"]
+
+
+def test_a_bill_is_asked_for_when_its_period_is_over_and_complete(utility, north):
+    day = north.windows(MARCH, MARCH + DAY)
+    utility.receive(*day[:-1])
+    assert utility.settle(MARCH + DAY)
+    assert list(utility.store.bills()) == []
+    utility.receive(day[-1])
+    assert utility.settle(MARCH + DAY - 1)
+    assert list(utility.store.bills()) == []
+    assert len(list(utility.store.unbilled_windows())) == 8
+    assert utility.settle(MARCH + DAY)
+    [bill] = utility.store.bills()
+    assert (bill.pseudonym, bill.period_start, bill.period_end) == (pseudonym("north", 0), MARCH, MARCH + DAY)
+    assert (bill.status, bill.import_mwh, bill.export_mwh, bill.windows, bill.estimated) == ("released", 8, 0, 8, 0)
+    assert list(utility.store.unbilled_windows()) == []
+
+
+def test_several_periods_that_became_complete_at_once_are_billed_in_order(utility, north):
+    utility.receive(*north.windows(MARCH + DAY, MARCH + 3 * DAY))
+    assert utility.settle(MARCH + 3 * DAY)
+    assert list(utility.store.bills()) == [], "a later period waits for the earlier one"
+    utility.receive(*north.windows(MARCH, MARCH + DAY))
+    assert utility.settle(MARCH + 3 * DAY)
+    assert [bill.import_mwh for bill in utility.store.bills()] == [8, 8, 8]
+
+
+def test_a_period_without_energy_joins_the_next(utility, north):
+    empty = range(MARCH, MARCH + DAY, WINDOW_S)
+    utility.receive(*north.windows(MARCH, MARCH + 2 * DAY, empty=empty))
+    assert utility.settle(MARCH + 2 * DAY)
+    first, second = utility.store.bills()
+    assert (first.status, first.import_mwh, first.windows) == ("no_energy", None, 0)
+    assert (second.status, second.import_mwh, second.windows) == ("released", 8, 8)
+    assert list(utility.store.unbilled_windows()) == []
+
+
+def test_windows_in_which_intervals_are_missing_are_counted_as_estimated(utility, north):
+    day = north.windows(MARCH + WINDOW_S, MARCH + DAY)
+    utility.receive(north.window(MARCH, present=3), *day)
+    assert utility.settle(MARCH + DAY)
+    [bill] = utility.store.bills()
+    assert (bill.windows, bill.estimated) == (8, 1)
+
+
+def test_windows_of_an_impossible_bill_stay_unbilled_and_enter_no_other(utility, north):
+    day = north.windows(MARCH + WINDOW_S, MARCH + 2 * DAY)
+    utility.receive(north.window(MARCH, import_mwh=10**12), *day)
+    assert utility.settle(MARCH + 2 * DAY)
+    assert [bill.status for bill in utility.store.bills()] == ["not_releasable", "released"]
+    unbilled = [window.window_start for window in utility.store.unbilled_windows()]
+    assert unbilled == list(range(MARCH, MARCH + DAY, WINDOW_S))
+
+
+def test_a_key_holder_that_is_away_delays_and_loses_nothing(utility, north):
+    utility.receive(north.load(), *north.windows(MARCH, MARCH + DAY))
+    utility.line.cut = "before"
+    assert not utility.settle(MARCH + DAY)
+    assert list(utility.store.loads()) == list(utility.store.bills()) == []
+    utility.line.cut = None
+    assert utility.settle(MARCH + DAY)
+    assert len(list(utility.store.loads())) == len(list(utility.store.bills())) == 1
+
+
+def test_an_answer_that_is_lost_on_the_way_is_repeated(utility, north):
+    utility.receive(north.load(), *north.windows(MARCH, MARCH + DAY))
+    utility.worker._keyholder.cut = None
+    real, lost = utility.line.ask, []
+
+    def lossy(message):
+        answer = real(message)
+        if message not in lost:
+            lost.append(message)
+            raise KeyHolderUnavailable("the peer went away")
+        return answer
+
+    utility.line.ask = lossy
+    for _ in range(10):
+        if utility.settle(MARCH + DAY):
+            break
+    assert [load.status for load in utility.store.loads()] == ["released"]
+    assert [bill.status for bill in utility.store.bills()] == ["released"]
+    assert len(utility.holder.log_lines()) == 2
+
+
+def test_a_worker_killed_between_answer_and_store_loses_nothing(bench, north, tmp_path):
+    utility = Utility(bench, tmp_path)
+    utility.receive(north.load(), *north.windows(MARCH, MARCH + DAY))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for name in ("keep_load_release", "keep_bill"):
+        real = getattr(utility.store, name)
+        setattr(utility.store, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            utility.settle(MARCH + DAY)
+        setattr(utility.store, name, real)
+        utility.restart_worker()
+    assert utility.settle(MARCH + DAY)
+    [load] = utility.store.loads()
+    [bill] = utility.store.bills()
+    assert (load.status, bill.status, bill.import_mwh) == ("released", "released", 8)
+    utility.close()
+
+
+def test_a_store_put_back_to_yesterday_gets_the_same_decisions_again(utility, bench, north, tmp_path):
+    sent = [north.load(), *north.windows(MARCH, MARCH + 2 * DAY)]
+    utility.receive(*sent)
+    assert utility.settle(MARCH + 2 * DAY)
+    before = list(utility.store.loads()), list(utility.store.bills())
+    utility.store.close()
+    utility.store = Store(f"sqlite:///{tmp_path / 'restored.sqlite3'}")
+    utility.restart_worker()
+    utility.receive(*sent)
+    assert utility.settle(MARCH + 2 * DAY)
+    assert (list(utility.store.loads()), list(utility.store.bills())) == before
+
+
+def test_a_decision_stored_twice_is_stored_once(utility, north):
+    utility.receive(*north.windows(MARCH, MARCH + DAY))
+    assert utility.settle(MARCH + DAY)
+    [bill] = utility.store.bills()
+    utility.store.keep_bill(bill, range(MARCH, MARCH + DAY, WINDOW_S), b"again")
+    assert list(utility.store.bills()) == [bill]
+
+
+def test_a_bill_that_the_key_holder_holds_back_does_not_stop_the_rest(utility, north):
+    # The key holder has forgotten nothing, the store has: it lacks a window that is spent.
+    utility.receive(north.load(), *north.windows(MARCH, MARCH + DAY), *north.windows(MARCH, MARCH + DAY, meter=1))
+    with utility.holder.state.deciding():
+        utility.holder.state.spend_windows(pseudonym("north", 0), [MARCH - WINDOW_S], "another time")
+        utility.holder.state.spend_windows(pseudonym("north", 1), [MARCH], "another time")
+    assert utility.settle(MARCH + DAY)
+    assert {bill.status for bill in utility.store.bills()} == {"released", "window_spent"}
+
+
+def test_a_database_that_is_busy_delays_and_loses_nothing(utility, north, monkeypatch):
+    utility.receive(north.load())
+
+    def busy(*_):
+        raise OperationalError("insert", {}, Exception("database is locked"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(utility.store, "keep_load_release", busy)
+        assert not utility.settle(MARCH + DAY)
+    assert utility.settle(MARCH + DAY)
+    assert [load.status for load in utility.store.loads()] == ["released"]
+
+
+class Ticks(ManualClock):
+    """A clock that ticks through given times and remembers what was settled."""
+
+    def __init__(self, holder, *times):
+        super().__init__()
+        self.holder, self.times, self.done = holder, list(times), []
+
+    def next_tick(self):
+        if not self.times:
+            return None
+        self.now = self.holder.clock.now = self.times.pop(0)
+        return self.now * 1000
+
+    def settled(self, tick_ms):
+        self.done.append(tick_ms // 1000)
+
+
+def test_a_tick_is_settled_when_everything_due_has_its_decision(utility, north):
+    utility.receive(north.load(), *north.windows(MARCH, MARCH + DAY))
+    clock = Ticks(utility.holder, MARCH, MARCH + INTERVAL, MARCH + DAY)
+    real, failures = utility.line.ask, []
+
+    def unsteady(message):
+        if len(failures) < 3:
+            failures.append(message)
+            raise KeyHolderUnavailable("restarting")
+        return real(message)
+
+    utility.line.ask = unsteady
+    utility.worker.run(clock)
+    assert clock.done == [MARCH, MARCH + INTERVAL, MARCH + DAY]
+    assert len(list(utility.store.loads())) == len(list(utility.store.bills())) == 1
+
+
+def test_a_worker_that_is_told_to_stop_stops(utility, north):
+    utility.line.cut = "before"
+    clock = Ticks(utility.holder, MARCH)
+    stopper = threading.Timer(0.2, utility.worker._stopped.set)
+    stopper.start()
+    utility.worker.run(clock)
+    stopper.join()
+    assert clock.done == []
+
+
+def test_monthly_bills_follow_the_calendar(bench, north, tmp_path):
+    utility = Utility(bench, tmp_path, bench.policy("month"))
+    utility.receive(*north.windows(MARCH, APRIL))
+    assert utility.settle(APRIL - 1)
+    assert list(utility.store.bills()) == []
+    assert utility.settle(APRIL)
+    [bill] = utility.store.bills()
+    assert (bill.status, bill.windows) == ("released", 248)
+    utility.close()
