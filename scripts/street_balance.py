@@ -1,0 +1,47 @@
+"""The ledger of a simulated street: asks every place what it holds, and balances import and export."""
+
+from typing import NamedTuple
+
+from mdms.store import Store
+
+from .balance import Balance, Named, Stretch, balance, named_by_concentrator, read_measured
+from .street import Street
+
+RELEASED = "released"
+
+
+class StreetBalance(NamedTuple):
+    """A ledger for each direction."""
+
+    imported: Balance
+    exported: Balance
+
+    def balances(self) -> bool:
+        """Say whether both do."""
+        return self.imported.balances() and self.exported.balances()
+
+
+def take_balance(street: Street, store: Store, stores: dict[str, list[int]]) -> StreetBalance:
+    """Return the ledgers. ``stores`` is what the meters say they hold: interval starts by system title in hex."""
+    titles = {home.pseudonym: home.system_title.hex() for home in street.homes}
+    at_concentrator, quarantined, counts = named_by_concentrator(street.ledger)
+    waiting = {(title, start) for title, starts in stores.items() for start in starts}
+    unbilled = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in store.unbilled_windows()]
+    billed = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in store.billed_windows()]
+    bills = [bill for bill in store.bills() if bill.status == RELEASED]
+    measured = read_measured(street.measured, street.interval_s)
+    sums = (sum(bill.import_mwh or 0 for bill in bills), sum(bill.export_mwh or 0 for bill in bills))
+    return StreetBalance(
+        *(
+            balance(
+                energies,
+                street.interval_s,
+                billed_mwh=total,
+                billed=billed,
+                queued=Named(waiting | at_concentrator.readings, at_concentrator.stretches + unbilled),
+                quarantined=quarantined,
+                counts=counts,
+            )
+            for energies, total in zip(measured, sums, strict=True)
+        )
+    )

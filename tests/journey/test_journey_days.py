@@ -1,0 +1,49 @@
+"""Simulated days of a street under faults: a seed, a day, every invariant at every quiet moment."""
+
+import journey_checks as checks
+import pytest
+
+SEEDS = range(4)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_day_of_twelve_meters_under_faults_violates_nothing_and_is_billed_whole(make_world, seed):
+    world = make_world(seed)
+
+    def check(world):
+        assert checks.at_any_moment(world) == []
+
+    world.run(check)
+    assert checks.at_rest(world) == []
+    counts = world.ledger.counts()
+    # The day was a bad one ...
+    assert world.kills > 2
+    assert world.forged > 10
+    assert counts["duplicate"] > 50
+    assert counts["late for its load"] > 10
+    assert counts["quarantined"] > 0
+    # ... and yet everything is billed, to the milliwatt-hour.
+    assert len(world.measured) == 12 * 96
+    bills = {bill.pseudonym: bill for bill in world.store.bills() if bill.status == "released"}
+    for home in world.homes:
+        bill = bills[home.pseudonym]
+        mine = checks.within(world, home.title.hex(), 0, world.now)
+        assert (bill.import_mwh, bill.export_mwh) == mine
+
+
+def test_a_quiet_day_has_every_load_and_no_late_reading(make_world):
+    world = make_world(7, hours=6)
+    world.faults = False
+    world.run()
+    assert checks.at_rest(world) == []
+    loads = [
+        load for load in world.store.loads() if load.interval_start < world.homes[0].epoch * 86_400 + 86_400 + 21_600
+    ]
+    aside = checks.quarantined(world)
+    assert len(loads) == 24
+    for load in loads:
+        there = [pair for (name, start), pair in world.measured.items()
+                 if start == load.interval_start and (name, start) not in aside]  # fmt: skip
+        assert (load.status, load.contributors) == ("released", len(there))
+        assert (load.import_mwh, load.export_mwh) == checks.add(there)
+    assert set(world.ledger.counts()) <= {"stored", "quarantined"}
