@@ -1,0 +1,96 @@
+"""The same tables, questions and pages on PostgreSQL."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from mdms_bench import DAY, MARCH
+from migration_bench import ME, OTHER, fill_first_version, rows_of_the_first_version, run, tables
+from pages_bench import BenchPages
+from postgres import Postgres
+from sqlalchemy import create_engine
+
+from mdms.errors import CannotStart
+from mdms.portal.questions import rows_behind
+from mdms.store import Bill, Store
+from mdms.tables import metadata
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def url(server):
+    run(server.url, ("DROP SCHEMA public CASCADE", {}), ("CREATE SCHEMA public", {}))
+    return server.url
+
+
+def test_the_migrations_make_exactly_the_tables_of_today(url):
+    Store(url).close()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_the_first_version_comes_forward_with_its_rows(url):
+    fill_first_version(url)
+    store = Store(url)
+    assert [bill.import_mwh for bill in store.bills()] == [7]
+    mine = sorted((epoch, counter) for name, epoch, counter in rows_of_the_first_version() if name == ME)
+    found = rows_behind(store, ME, 0)
+    assert [number for number, _ in found] == [1, 2, 3, 4]
+    assert [(int.from_bytes(row[10:12], "big"), row[23]) for _, row in found] == mine
+    assert len(rows_behind(store, OTHER, 0)) == 1
+    store.close()
+
+
+def test_a_step_that_fails_leaves_the_version_before(url):
+    fill_first_version(url)
+    run(url, ("CREATE TABLE challenges (x INTEGER)", {}))
+    with pytest.raises(CannotStart, match="database"):
+        Store(url)
+    assert run(url, ("SELECT version_num FROM alembic_version", {})) == [("0001",)]
+    assert "users" not in tables(url)
+
+
+def test_servers_that_start_at_once_migrate_once(url):
+    fill_first_version(url)
+    failed = []
+
+    def start():
+        try:
+            Store(url).close()
+        except CannotStart as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_the_pages_answer_alike(bench, tmp_path, url):
+    pages = BenchPages(bench, tmp_path, database=url)
+    pages.store.keep_bill(Bill(pages.me.account, MARCH, MARCH + DAY, 10**9, 1, 8, 1, "released"), [], b"x")
+    segments = [pages.me.segment([pages.me.row(MARCH + at * 60, at)]) for at in range(1, 13)]
+    with ThreadPoolExecutor(4) as many:
+        list(many.map(pages.ingest, segments))
+    client = pages.as_customer(pages.me)
+    answer = client.get(f"/portal/accounts/{pages.me.account}/rows.json").get_json()
+    assert (answer["next"], len(answer["rows"])) == (12, 12 * 120)
+    assert "EUR 312.50" in client.get(f"/portal/accounts/{pages.me.account}/bills.json").text
+    pages.ingest(bench.north.load(MARCH))
+    supplier = pages.signed_in("sue")
+    for address in ("/supplier/", "/supplier/bills", "/supplier/neighbourhoods/north/loads.json"):
+        assert supplier.get(address).status_code == 200
+    assert "EUR 312.50" in supplier.get("/supplier/bills", query_string={"after": "\0"}).text
+    pages.close()
