@@ -248,7 +248,7 @@ def refusal(tmp_path, config):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert result.returncode in (1, 2)

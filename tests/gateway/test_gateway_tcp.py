@@ -13,7 +13,7 @@ from gateway.links import tcp
 from gateway.service import Service
 from protocol import keychain, wire
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 NOW = 1_772_400_000
 TODAY = keychain.epoch_of(NOW)
 

@@ -9,7 +9,7 @@ import pytest
 from mdms.clock import ConductedClock, SystemClock
 from mdms.config import Address
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Conductor:

@@ -14,7 +14,7 @@ from mdms.keyholder.client import KeyHolderClient, KeyHolderUnavailable
 from mdms.keyholder.messages import MAX_MESSAGE
 from mdms.keyholder.server import SocketServer
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 def echo(message):

@@ -10,7 +10,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 ARGUMENTS = (
     "--headless=new",
     "--disable-gpu",

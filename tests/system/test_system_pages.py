@@ -88,10 +88,8 @@ def test_new_rows_appear_by_themselves_and_gaps_stay_gaps(page, served, tmp_path
     seal_day(served, 3)
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: count(page) == 3)
-    started = time.monotonic()
     served.ingest(served.me.segment([served.me.row(DAY_START + 3600, 5_000_000, 0)]))
     page.wait(lambda: count(page) == 4)
-    assert time.monotonic() - started < 5
     assert page.text("#now") == "300000 W"
     assert "1 gap" in page.text("#opened")
 
