@@ -46,3 +46,21 @@ class GuardBitsSet(PaillierError):
 
 class PackingTooWide(PaillierError):
     """A packing that the plaintexts of a key cannot hold."""
+
+
+# --- Proofs -----------------------------------------------------------------------------------------------------
+
+
+class BadProof(PaillierError):
+    """A proof, or a claim to be proved, that must not be believed."""
+
+
+# --- Decryption and recovery ------------------------------------------------------------------------------------
+
+
+class PlaintextTooLarge(PaillierError):
+    """A decrypted message not below the bound that its caller gave: it is never shown."""
+
+
+class BadShare(PaillierError):
+    """Recovery shares from which no key is restored; the message says what to do."""

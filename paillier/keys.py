@@ -1,6 +1,6 @@
 """The public key: a modulus n = p q, how it is checked, named and written down.
 
-Nothing here knows a factor. Private keys live in `paillier.private_key`, which this half never imports.
+Nothing here knows a factor. Private keys live in `paillier.private.key`, which this half never imports.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 import pytest
 
 from paillier import Encryptor, PublicKey
-from paillier.decryption import Decryptor
-from paillier.private_key import PrivateKey, generate_keypair
+from paillier.private.decryption import Decryptor
+from paillier.private.key import PrivateKey, generate_keypair
 
 _SMALL_KEY = generate_keypair(512, unsafe_small_key=True)
 

@@ -7,7 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import paillier
-from paillier import ONE, BadCiphertext, PlaintextOutOfRange, add, add_many, add_plain, subtract, validate
+from paillier import (
+    ONE,
+    BadCiphertext,
+    Encryptor,
+    PlaintextOutOfRange,
+    add,
+    add_many,
+    add_plain,
+    subtract,
+    validate,
+    validate_many,
+)
 from paillier import ciphertext as ciphertext_module
 
 messages = st.integers(0, 2**512)
@@ -91,6 +102,7 @@ REFUSALS = {
     "zero": (lambda key: 0, "range 0 < c < n"),
     "negative": (lambda key: -5, "range 0 < c < n"),
     "n^2": (lambda key: key.public.n_squared, "range 0 < c < n"),
+    "c + n^2": (lambda key: Encryptor(key.public).encrypt(3) + key.public.n_squared, "range 0 < c < n"),
     "n": (lambda key: key.public.n, "shares a factor"),
     "a multiple of p": (lambda key: 10 * key.p, "shares a factor"),
     "a multiple of q": (lambda key: key.q * key.q, "shares a factor"),
@@ -171,3 +183,49 @@ def test_a_missing_gcd_would_be_noticed(private_key, public_key, monkeypatch):
     monkeypatch.setattr(ciphertext_module.gmpy2, "gcd", lambda a, b: 1)
     with pytest.raises(pytest.fail.Exception), pytest.raises(BadCiphertext):
         validate(public_key, 10 * private_key.p)
+
+
+def test_good_ciphertexts_pass_together(public_key, encryptor, iso_encryptor):
+    validate_many(public_key, [])
+    validate_many(public_key, (kind.encrypt(m) for kind in (encryptor, iso_encryptor) for m in range(5)))
+
+
+@pytest.mark.parametrize("position", [0, 3, 7])
+@pytest.mark.parametrize(("make", "reason"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_one_bad_ciphertext_among_many_is_named(private_key, public_key, encryptor, make, reason, position):
+    many = [encryptor.encrypt(m) for m in range(8)]
+    many[position] = make(private_key)
+    with pytest.raises(BadCiphertext, match=rf"at position {position}: .*{reason}") as caught:
+        validate_many(public_key, iter(many))
+    assert not re.search(r"[0-9]{3}", str(caught.value))
+
+
+def test_the_first_of_several_bad_ciphertexts_is_named(private_key, public_key, encryptor):
+    c = encryptor.encrypt(1)
+    # The shared factor shows at the end only, after the others have been seen.
+    for bad in ([c, private_key.p, ONE], [c, private_key.q, 0], [c, private_key.p, private_key.q]):
+        with pytest.raises(BadCiphertext, match="at position 1: the ciphertext shares a factor"):
+            validate_many(public_key, bad)
+
+
+def test_many_ciphertexts_cost_one_gcd(public_key, encryptor, monkeypatch):
+    calls = []
+    honest = ciphertext_module.gmpy2.gcd
+    many = [encryptor.encrypt(m) for m in range(8)]
+    monkeypatch.setattr(ciphertext_module.gmpy2, "gcd", lambda a, b: calls.append(1) or honest(a, b))
+    validate_many(public_key, many)
+    assert len(calls) == 1
+
+
+def test_a_gcd_of_the_last_instead_of_the_product_would_be_noticed(private_key, public_key, encryptor, monkeypatch):
+    honest = ciphertext_module.gmpy2.gcd
+    last = encryptor.encrypt(1)
+    monkeypatch.setattr(ciphertext_module.gmpy2, "gcd", lambda a, b: honest(last, b))
+    with pytest.raises(pytest.fail.Exception), pytest.raises(BadCiphertext):
+        validate_many(public_key, [private_key.p, last])
+
+
+@pytest.mark.parametrize("c", [1.0, "1", None])
+def test_validating_many_takes_integers_only(public_key, encryptor, c):
+    with pytest.raises(TypeError):
+        validate_many(public_key, [encryptor.encrypt(1), c])

@@ -16,11 +16,12 @@ from paillier import (
     PublicKey,
     add_plain,
     encryption,
+    table,
     validate,
 )
-from paillier.decryption import Decryptor
-from paillier.encryption import djn_base
-from paillier.private_key import PrivateKey
+from paillier.private.decryption import Decryptor
+from paillier.private.key import PrivateKey, generate_keypair
+from paillier.table import djn_base
 
 BASE_DIGEST = "7507eaff1f89bf6a37ae35c1aef992a8620a0c64aad72f7f321a344ad3694a5b"
 FINGERPRINT = "R_RYzWxEvvqJizA53CtNYRJjAlma05-1dvbu5fV7eAE"
@@ -66,6 +67,50 @@ def test_alpha_has_half_the_length_of_the_modulus(encryptor, monkeypatch):
     encryptor.encrypt(1)
     encryptor.rerandomise(encryptor.encrypt(1))
     assert asked == [256, 256, 256]
+
+
+def test_a_short_alpha_must_be_asked_for(monkeypatch):
+    key = generate_keypair(1024, unsafe_small_key=True)
+    asked = []
+    honest = encryption.secrets.randbits
+    assert Encryptor(key.public).exponent_bits == 512
+    for exponent_bits in (512, 400, 320):
+        encryptor = Encryptor(key.public, exponent_bits=exponent_bits)
+        assert encryptor.exponent_bits == exponent_bits
+        with monkeypatch.context() as patch:
+            patch.setattr(encryption.secrets, "randbits", lambda bits: asked.append(bits) or honest(bits))
+            assert Decryptor(key).decrypt(encryptor.encrypt(6)) == 6
+    assert asked == [512, 400, 320]
+
+
+@pytest.mark.parametrize("window_bits", [0, 3])
+def test_a_too_short_or_too_long_alpha_is_refused_with_and_without_a_table(public_key, full_key, window_bits):
+    for exponent_bits in (0, -512, 128, 319, 1537):
+        with pytest.raises(ValueError, match="exponent has from 320 bits"):
+            Encryptor(full_key.public, exponent_bits=exponent_bits, window_bits=window_bits)
+    with pytest.raises(ValueError, match="exponent has from 320 bits"):
+        Encryptor(public_key, exponent_bits=256, window_bits=window_bits)
+    with pytest.raises(TypeError):
+        Encryptor(full_key.public, exponent_bits=512.0, window_bits=window_bits)
+
+
+def test_iso_mode_has_neither_a_table_nor_an_exponent_to_shorten(public_key, iso_encryptor):
+    assert iso_encryptor.table is None and iso_encryptor.exponent_bits is None
+    for arguments in ({"window_bits": 8}, {"exponent_bits": 512}):
+        with pytest.raises(ValueError, match="iso"):
+            Encryptor(public_key, mode="iso", **arguments)
+
+
+def test_without_a_table_every_secret_exponent_is_raised_in_constant_time(encryptor, iso_encryptor, monkeypatch):
+    calls = []
+    honest = gmpy2.powmod_sec
+    monkeypatch.setattr(encryption.gmpy2, "powmod_sec", lambda *args: calls.append(1) or honest(*args))
+    monkeypatch.setattr(encryption.gmpy2, "powmod", None)
+    for kind in (encryptor, iso_encryptor):
+        kind.rerandomise(kind.encrypt(1))
+        kind.randomiser()
+    assert encryptor.table is None
+    assert len(calls) == 6
 
 
 def test_a_zero_alpha_is_drawn_again(encryptor, decryptor, monkeypatch):
@@ -166,7 +211,7 @@ def test_a_base_that_shares_a_factor_is_refused(private_key, monkeypatch):
         def digest(self, length):
             return private_key.p.to_bytes(length, "big")
 
-    monkeypatch.setattr(encryption.hashlib, "shake_256", lambda data: Shake())
+    monkeypatch.setattr(table.hashlib, "shake_256", lambda data: Shake())
     with pytest.raises(BadPublicKey, match="shares a factor"):
         Encryptor(private_key.public)
 

@@ -1,6 +1,7 @@
 """Slots keep to themselves, and a slot that does not is seen."""
 
 from dataclasses import FrozenInstanceError, dataclass
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from paillier import (
     ENERGY_SLOTS,
     GuardBitsSet,
+    Interleaving,
     Packing,
     PackingTooWide,
     PublicKey,
@@ -167,3 +169,136 @@ def test_a_packing_that_the_key_cannot_hold_is_refused(public_key):
     with pytest.raises(PackingTooWide, match="do not fit"):
         Packing(slots=6, slot_bits=96, guard_bits=16).check_fits(public_key)
     ENERGY_SLOTS.check_fits(PublicKey(2**255 + 1))
+
+
+# --- Interleaving -----------------------------------------------------------------------------------------------
+
+MONTH = 17_000 * 31 * 24 * 1000  # the energy of 17 kW in a month, in mWh: 34 bits
+interleavings = st.builds(
+    lambda packing, value, guard, plaintexts: Interleaving(
+        packing, min(value, packing.slot_bits - guard), min(value, packing.slot_bits - guard) + guard, plaintexts
+    ),
+    st.builds(lambda slots, bits: Packing(slots, bits, 1), st.integers(1, 4), st.integers(8, 40)),
+    st.integers(1, 20),
+    st.integers(2, 4),
+    st.integers(1, 12),
+)
+
+
+def places(layout: Interleaving) -> list[int]:
+    """Where each narrow slot begins."""
+    return sorted(
+        layout.shift(i) + slot * layout.packing.slot_bits
+        for i in range(layout.plaintexts)
+        for slot in range(layout.packing.slots)
+    )
+
+
+def test_two_meters_share_each_192_bits():
+    layout = Interleaving(ENERGY_SLOTS, value_bits=40, slot_bits=48, plaintexts=5)
+    assert [layout.shift(i) for i in range(5)] == [0, 48, 192, 240, 384]
+    assert layout.total_bits == 384 + 96 + 48
+
+
+def test_narrow_slots_of_one_value_stand_side_by_side():
+    layout = Interleaving(Packing(1, 96, 16), value_bits=34, slot_bits=37, plaintexts=4)
+    assert [layout.shift(i) for i in range(4)] == [0, 37, 74, 111]
+    assert layout.total_bits == 4 * 37
+
+
+@settings(deadline=None)
+@given(layout=interleavings)
+def test_no_two_narrow_slots_overlap(layout):
+    begins = places(layout)
+    assert all(high - low >= layout.slot_bits for low, high in pairwise(begins))
+    assert begins[-1] + layout.slot_bits == layout.total_bits
+
+
+@settings(deadline=None)
+@given(layout=interleavings, data=st.data())
+def test_what_was_interleaved_is_separated(layout, data):
+    value = st.integers(0, (1 << layout.value_bits) - 1)
+    number = data.draw(st.integers(0, layout.plaintexts))
+    plaintexts = [
+        sum(data.draw(value) << slot * layout.packing.slot_bits for slot in range(layout.packing.slots))
+        for _ in range(number)
+    ]
+    assert layout.separate(layout.interleave(plaintexts), number) == plaintexts
+
+
+@settings(deadline=None)
+@given(layout=interleavings, data=st.data())
+def test_every_bit_that_belongs_to_no_value_is_seen(layout, data):
+    bit = data.draw(st.integers(0, layout.total_bits + 20))
+    belongs = any(begin <= bit < begin + layout.value_bits for begin in places(layout))
+    if belongs:
+        layout.separate(1 << bit)
+    else:
+        with pytest.raises(GuardBitsSet, match="no value of this pack"):
+            layout.separate(1 << bit)
+    with pytest.raises(GuardBitsSet):
+        layout.separate(-1 << bit)
+
+
+def test_a_plaintext_beyond_those_that_were_packed_is_seen():
+    layout = Interleaving(ENERGY_SLOTS, value_bits=40, slot_bits=48, plaintexts=4)
+    m = layout.interleave([1, 2, 3])
+    assert layout.separate(m, 3) == [1, 2, 3]
+    with pytest.raises(GuardBitsSet, match="guard bits are set"):
+        layout.separate(m, 2)
+
+
+def test_a_plaintext_with_a_value_beyond_its_bound_is_not_interleaved():
+    layout = Interleaving(ENERGY_SLOTS, value_bits=34, slot_bits=37, plaintexts=4)
+    for wrong in (1 << 34, 1 << 96 + 34, -1):
+        with pytest.raises(SlotOverflow, match="plaintext 1"):
+            layout.interleave([0, wrong])
+    with pytest.raises(ValueError, match="takes 4 plaintexts"):
+        layout.interleave([0] * 5)
+
+
+def test_the_densest_layout_takes_36_energies_of_a_month_into_a_prime_of_1536_bits():
+    layout = Interleaving.densest(ENERGY_SLOTS, below=MONTH, within_bits=1535, spare_bits=128)
+    assert (layout.value_bits, layout.slot_bits, layout.plaintexts, layout.total_bits) == (34, 37, 18, 1530)
+
+
+@settings(deadline=None)
+@given(
+    slots=st.integers(1, 2), value_bits=st.integers(1, 40), guard_bits=st.integers(2, 8), within=st.integers(250, 1600)
+)
+def test_the_densest_layout_fits_and_one_more_does_not(slots, value_bits, guard_bits, within):
+    packing = Packing(slots, 96, 16)
+    layout = Interleaving.densest(packing, below=1 << value_bits, within_bits=within, guard_bits=guard_bits)
+    assert layout.value_bits == value_bits
+    assert layout.total_bits <= within
+    assert layout.slot_bits - layout.value_bits >= guard_bits
+    narrow = value_bits + guard_bits
+    assert Interleaving(packing, value_bits, narrow, layout.plaintexts + 1).total_bits > within
+
+
+def test_spare_bits_are_kept_free_of_values():
+    layout = Interleaving.densest(ENERGY_SLOTS, below=MONTH, within_bits=255, spare_bits=128)
+    assert 255 - layout.plaintexts * 2 * 34 >= 128
+
+
+def test_no_layout_is_found_where_not_one_plaintext_fits():
+    with pytest.raises(PackingTooWide, match="no plaintext"):
+        Interleaving.densest(ENERGY_SLOTS, below=MONTH, within_bits=120)
+    with pytest.raises(PackingTooWide, match="no plaintext"):
+        Interleaving.densest(ENERGY_SLOTS, below=1 << 95, within_bits=3000)
+    with pytest.raises(ValueError, match="less than 1"):
+        Interleaving.densest(ENERGY_SLOTS, below=0, within_bits=3000)
+
+
+@pytest.mark.parametrize(
+    ("layout", "reason"),
+    [
+        ((ENERGY_SLOTS, 34, 36, 0), "needs plaintexts"),
+        ((ENERGY_SLOTS, 0, 36, 2), "needs plaintexts"),
+        ((ENERGY_SLOTS, 34, 35, 2), "2 guard bits"),
+        ((ENERGY_SLOTS, 90, 97, 2), "wider than"),
+    ],
+)
+def test_an_interleaving_that_makes_no_sense_is_a_mistake(layout, reason):
+    with pytest.raises(ValueError, match=reason):
+        Interleaving(*layout)

@@ -10,8 +10,8 @@ from phe.command_line import load_public_key
 from phe.util import base64_to_int, int_to_base64
 
 from paillier import Encryptor, PublicKey, add
-from paillier.decryption import Decryptor
-from paillier.private_key import PrivateKey
+from paillier.private.decryption import Decryptor
+from paillier.private.key import PrivateKey
 
 messages = st.integers(0, 2**500)
 

@@ -9,9 +9,9 @@ import gmpy2
 import pytest
 
 from paillier import BadPrivateKey, BadPublicKey, KeyTooShort, PublicKey, base64url, validate_public_key
-from paillier import private_key as private_key_module
-from paillier.decryption import Decryptor
-from paillier.private_key import PrivateKey, generate_keypair
+from paillier.private import key as private_key_module
+from paillier.private.decryption import Decryptor
+from paillier.private.key import PrivateKey, generate_keypair
 
 
 def shows(text: str, *secrets: int) -> bool:

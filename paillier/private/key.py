@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import gmpy2
 from gmpy2 import mpz
 
-from . import base64url
-from .errors import BadPrivateKey, KeyTooShort
-from .keys import (
+from .. import base64url
+from ..errors import BadPrivateKey, KeyTooShort
+from ..keys import (
     DEFAULT_BITS,
     JWK_TYPE,
     LEAST_BITS,
