@@ -22,13 +22,14 @@ from . import closing, enrolment, status
 from .clock import Clock, ConductedClock, SystemClock
 from .closing import Closing
 from .config import Config, ConfigError, load
+from .encryption import FOLD, SettingsError
 from .enrolment import EnrolmentError, EnrolmentRecord
 from .intake import DataDecryption
 from .ledger import Ledger, LedgerError
 from .neighbourhood import Neighbourhood, build
 from .outbox import Outbox
 from .reception import Reception
-from .service import Service
+from .service import BATCH_FRAMES, FOLDED_BATCH_FRAMES, Service
 
 log = structlog.get_logger()
 
@@ -131,10 +132,17 @@ def read_identity(path: Path) -> EccKey:
 def read_neighbourhoods(config: Config, identity: EccKey) -> dict[str, Neighbourhood]:
     """Return what this concentrator serves, by its signed rosters; raises EnrolmentError."""
     rosters = enrolment.read_rosters(config.rosters, config.deployment, config.operator_key, key_id(identity))
-    try:
-        return {name: build(roster, unsafe_small_key=config.unsafe_small_key) for name, roster in rosters.items()}
-    except (PaillierError, DocumentError, windows.Misaligned) as error:
-        raise EnrolmentError(f"a roster cannot be served: {error}") from None
+    settings = config.encryption()
+    served = {}
+    for name, roster in rosters.items():
+        try:
+            served[name] = build(roster, unsafe_small_key=config.unsafe_small_key, settings=settings)
+        except (PaillierError, DocumentError, windows.Misaligned) as error:
+            raise EnrolmentError(f"a roster cannot be served: {error}") from None
+        except SettingsError as error:
+            raise ConfigError(f"{error}, that of {name}") from None
+        log.info("encryption", neighbourhood=name, **served[name].encryption.described())
+    return served
 
 
 def check_lengths(config: Config, neighbourhoods: dict[str, Neighbourhood]) -> None:
@@ -197,6 +205,7 @@ async def serve(config: Config, identity: EccKey, neighbourhoods: dict[str, Neig
         ),
         mdms_url=config.mdms_url,
         commit_delay_ms=config.commit_delay_ms,
+        batch_frames=FOLDED_BATCH_FRAMES if config.accumulator == FOLD else BATCH_FRAMES,
         max_connections=config.max_connections,
         serial=config.serial,
         baud=config.baud,

@@ -21,6 +21,10 @@ class Tail:
     end: int
     register: int | None = None
 
+    def continued_by(self, start: int) -> bool:
+        """Say whether a reading that starts then follows in unbroken order: this register plus its energy is its."""
+        return self.register is not None and self.end == start
+
 
 @dataclass(frozen=True)
 class OpenWindow:
@@ -35,6 +39,10 @@ class OpenWindow:
     def complete(self, interval_s: int) -> bool:
         """Say whether every interval of the window has been counted."""
         return self.present == expected_intervals(self.span, interval_s)
+
+    def holds(self, start: int) -> bool:
+        """Say whether an interval is one of the window's own."""
+        return self.span.start <= start < self.span.end
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,7 @@ class DataAggregator:
         While readings come in unbroken order the register is the one before plus the interval, as ciphertexts, and
         costs no second encryption. It is not needed either where a later register of its window is known.
         """
-        continues = tail.register is not None and tail.end == start
-        return not continues and end > window.last_end
+        return not tail.continued_by(start) and end > window.last_end
 
     def count(
         self, tail: Tail, window: OpenWindow, reading: EncryptedReading, held: int | None
@@ -76,8 +83,8 @@ class DataAggregator:
         joins there, and no interval of that window becomes present by it. ``held`` encrypts the energy of the
         readings up to this one's end that are quarantined: it is in the meter's registers and must not be billed.
         """
-        own = window.span.start <= reading.start < window.span.end
-        window = replace(window, present=window.present + (1 if own else 0), quality=window.quality | reading.quality)
+        present = window.present + window.holds(reading.start)
+        window = replace(window, present=present, quality=window.quality | reading.quality)
         register = self._register(tail, reading, held)
         if register is None:
             return tail, window
@@ -103,7 +110,8 @@ class DataAggregator:
         return SealedWindow(window, base.end, window.last_end, energy, window.register)
 
     def _register(self, tail: Tail, reading: EncryptedReading, held: int | None) -> int | None:
-        if tail.register is not None and tail.end == reading.start:
+        if tail.continued_by(reading.start):
+            assert tail.register is not None and reading.energy is not None, "what continues a register has an energy"
             return paillier.add(self._key, tail.register, reading.energy)
         if reading.register is None or held is None:
             return reading.register

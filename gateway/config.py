@@ -5,6 +5,10 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from paillier.table import LEAST_EXPONENT_BITS, MOST_WINDOW_BITS
+
+from .encryption import MODES, Settings
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -18,7 +22,8 @@ class Config:
 
     ``min_contributors`` is k: below it a load's report carries no ciphertext. ``clock`` is "system", or
     "conducted:HOST:PORT" for simulations, which needs ``unsafe_simulated_clock``. ``serial`` are ports beside the
-    TCP link. ``detail_s`` is the detail length that meters are told, 0: they are told nothing.
+    TCP link. ``detail_s`` is the detail length that meters are told, 0: they are told nothing. ``accumulator`` to
+    ``pool_size`` are the settings of encryption.
     """
 
     deployment: str
@@ -37,6 +42,10 @@ class Config:
     serial: tuple[str, ...] = ()
     baud: int = 115200
     detail_s: int = 0
+    accumulator: str = Settings.accumulator
+    table_window_bits: int = Settings.table_window_bits
+    exponent_bits: int = Settings.exponent_bits
+    pool_size: int = Settings.pool_size
     clock: str = "system"
     unsafe_simulated_clock: bool = False
     unsafe_small_key: bool = False
@@ -44,6 +53,10 @@ class Config:
     def address(self) -> tuple[str, int]:
         """Return (host, port) to listen on."""
         return _address(self.listen, "listen")
+
+    def encryption(self) -> Settings:
+        """Return how readings are encrypted."""
+        return Settings(self.accumulator, self.table_window_bits, self.exponent_bits, self.pool_size)
 
     def conductor(self) -> tuple[str, int] | None:
         """Return the conductor's (host, port), or None where the system's clock counts."""
@@ -102,9 +115,17 @@ def _check(config: Config) -> None:
         ("max_connections", 1),
         ("baud", 1),
         ("detail_s", 0),
+        ("table_window_bits", 0),
+        ("pool_size", 1),
     ):
         if getattr(config, name) < least:
             raise ConfigError(f"'{name}' must be {least} or more")
+    if config.accumulator not in MODES:
+        raise ConfigError(f"'accumulator' must be one of {', '.join(MODES)}")
+    if config.table_window_bits > MOST_WINDOW_BITS:
+        raise ConfigError(f"'table_window_bits' must be {MOST_WINDOW_BITS} or less")
+    if config.exponent_bits and config.exponent_bits < LEAST_EXPONENT_BITS:
+        raise ConfigError(f"'exponent_bits' must be 0, for half of the key, or {LEAST_EXPONENT_BITS} or more")
     if len(set(config.serial)) != len(config.serial):
         raise ConfigError("'serial' names a port twice")
     if config.clock != "system":

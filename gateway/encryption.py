@@ -1,24 +1,54 @@
 """PaillierEncryption, the second step: a reading becomes a ciphertext at once, and its plaintext is let go.
 
-Strict mode: every value gets a fresh randomiser. Everything after this file treats energies as opaque integers.
+Where randomisers come from is the mode (decision 18): strict draws one for each value, pool takes one that was made
+ahead, fold lets an open accumulator absorb readings and draws one when it is emitted. Everything after this file
+treats energies as opaque integers.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import paillier
 from protocol.rosters import Roster
 from protocol.wire import Reading
 
+STRICT = "strict"
+POOL = "pool"
+FOLD = "fold"
+MODES = (STRICT, POOL, FOLD)
+# No sum that anyone believes is greater: the slots' own guard bits would be set.
+MOST_SUM = (1 << paillier.ENERGY_SLOTS.slots * paillier.ENERGY_SLOTS.slot_bits) - 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How readings are encrypted. ``table_window_bits`` 0: no table; ``exponent_bits`` 0: half of the key's length."""
+
+    accumulator: str = STRICT
+    table_window_bits: int = paillier.PI_WINDOW_BITS
+    exponent_bits: int = 0
+    pool_size: int = 256
+
+
+DEFAULTS = Settings()
+
+
+class SettingsError(Exception):
+    """The settings do not fit the neighbourhood's key; the message names the one that does not."""
+
 
 class EncryptedReading(NamedTuple):
-    """A reading as the rest of the concentrator knows it: when, how good, and ciphertexts of two slots."""
+    """A reading as the rest of the concentrator knows it: when, how good, and ciphertexts of two slots.
+
+    ``energy`` is None where a load has absorbed it already.
+    """
 
     series: int
     interval_number: int
     start: int
     end: int
     quality: int
-    energy: int
+    energy: int | None
     register: int | None
 
 
@@ -34,15 +64,47 @@ def key_of(roster: Roster, *, unsafe_small_key: bool) -> paillier.PublicKey:
 
 
 class PaillierEncryption:
-    """Encrypts the readings of one neighbourhood under its own key. Building one takes tens of milliseconds."""
+    """Encrypts the readings of one neighbourhood under its own key.
 
-    def __init__(self, public_key: paillier.PublicKey) -> None:
+    Building one takes as long as its table: a second and more at 3072 bits, once in a process for each key. Raises
+    PaillierError for a key that cannot be used, SettingsError for settings that do not fit it.
+    """
+
+    def __init__(self, public_key: paillier.PublicKey, settings: Settings = DEFAULTS) -> None:
         self.public_key = public_key
-        self._encryptor = paillier.Encryptor(public_key)
+        self.settings = settings
+        if settings.exponent_bits > (public_key.bits + 1) // 2:
+            raise SettingsError(f"'exponent_bits' must be at most half of the key's {public_key.bits} bits")
+        self._encryptor = paillier.Encryptor(
+            public_key, exponent_bits=settings.exponent_bits or None, window_bits=settings.table_window_bits
+        )
+        self._pool: paillier.RandomiserPool | None = None
+        if settings.accumulator == POOL:
+            self._pool = paillier.RandomiserPool(self._encryptor, settings.pool_size)
+        # A pool is false while it is empty.
+        self._source = self._encryptor if self._pool is None else self._pool
 
-    def encrypt(self, reading: Reading, *, with_register: bool) -> EncryptedReading:
+    @property
+    def folds(self) -> bool:
+        """Say whether readings are folded into open accumulators."""
+        return self.settings.accumulator == FOLD
+
+    def described(self) -> dict[str, str | int | float]:
+        """Return what a log says of it: the mode, and the table's size in MB and seconds of building. No secret."""
+        table = self._encryptor.table
+        return {
+            "accumulator": self.settings.accumulator,
+            "exponent_bits": self._encryptor.exponent_bits or 0,
+            "table_window_bits": self.settings.table_window_bits,
+            "table_mb": round(table.memory_bytes / 1e6, 1) if table else 0,
+            "table_s": round(table.build_seconds, 2) if table else 0,
+        }
+
+    def encrypt(self, reading: Reading, *, with_register: bool, with_energy: bool = True) -> EncryptedReading:
         """Encrypt a reading's energies, and its registers where the sum of intervals has a gap before it."""
-        register = None
+        energy = register = None
+        if with_energy:
+            energy = self.encrypt_slots(reading.import_mwh, reading.export_mwh)
         if with_register:
             register = self.encrypt_slots(reading.import_register, reading.export_register)
         return EncryptedReading(
@@ -51,14 +113,31 @@ class PaillierEncryption:
             start=reading.interval_end - reading.interval_s,
             end=reading.interval_end,
             quality=reading.quality,
-            energy=self.encrypt_slots(reading.import_mwh, reading.export_mwh),
+            energy=energy,
             register=register,
         )
 
     def encrypt_slots(self, import_mwh: int, export_mwh: int) -> int:
         """Return a fresh ciphertext of both energies, mWh."""
-        return self._encryptor.encrypt(paillier.ENERGY_SLOTS.pack((import_mwh, export_mwh)))
+        return self._source.encrypt(paillier.ENERGY_SLOTS.pack((import_mwh, export_mwh)))
 
     def rerandomise(self, ciphertext: int) -> int:
         """Return the same message under a fresh randomiser: what leaves cannot be matched with what stayed."""
-        return self._encryptor.rerandomise(ciphertext)
+        return self._source.rerandomise(ciphertext)
+
+    def message(self, reading: Reading) -> int:
+        """Return a reading's energies as one plaintext, for accumulators to absorb at once."""
+        return paillier.ENERGY_SLOTS.pack((reading.import_mwh, reading.export_mwh))
+
+    def accumulator(self, ciphertext: int | None) -> paillier.Accumulator:
+        """Open an accumulator over a validated sum, or over nothing yet."""
+        return paillier.Accumulator(self._encryptor, ciphertext, most=None if ciphertext is None else MOST_SUM)
+
+    @property
+    def has_pool(self) -> bool:
+        """Say whether there is a pool for ``prepare`` to fill."""
+        return self._pool is not None
+
+    def prepare(self) -> bool:
+        """Make one randomiser ahead, if there is a pool and room in it; returns whether one was made."""
+        return self._pool is not None and self._pool.fill() > 0

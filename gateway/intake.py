@@ -7,8 +7,8 @@ exception or kept in an attribute.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from Crypto.Cipher import AES
-from Crypto.Cipher._mode_ccm import CcmMode
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 from protocol import keychain, wire
 
@@ -22,28 +22,30 @@ MOST_AAD = 0xFEFF
 
 
 class Ccm:
-    """AES-CCM of pycryptodome in the shape that the codec takes; the protocol's tag has 16 bytes."""
+    """AES-CCM of OpenSSL in the shape that the codec takes; the protocol's tag has 16 bytes (decision 17)."""
 
     def __init__(self, tag_bytes: int = wire.TAG_BYTES) -> None:
         self._tag_bytes = tag_bytes
 
     def seal(self, key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
         """Return ciphertext | tag; raises ValueError for lengths that CCM does not allow."""
-        sealed, tag = self._cipher(key, nonce, aad).encrypt_and_digest(plaintext)
-        return sealed + tag
+        return self._cipher(key, nonce, len(plaintext), aad).encrypt(nonce, plaintext, aad)
 
     def open(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
         """Return the plaintext; raises ValueError when the tag is wrong or a length is impossible."""
-        cipher = self._cipher(key, nonce, aad)
-        return cipher.decrypt_and_verify(sealed[: -self._tag_bytes], sealed[-self._tag_bytes :])
+        try:
+            return self._cipher(key, nonce, len(sealed) - self._tag_bytes, aad).decrypt(nonce, sealed, aad)
+        except InvalidTag:
+            raise ValueError("the tag does not verify") from None
 
-    def _cipher(self, key: bytes, nonce: bytes, aad: bytes) -> CcmMode:
+    def _cipher(self, key: bytes, nonce: bytes, message_bytes: int, aad: bytes) -> AESCCM:
         if len(aad) > MOST_AAD:
             # The meter's CCM has the two-octet length only (RFC 3610, section 2.2): both ends refuse alike.
             raise ValueError("the associated data is too long")
-        cipher = AES.new(key, AES.MODE_CCM, nonce=nonce, mac_len=self._tag_bytes)
-        cipher.update(aad)
-        return cipher
+        if message_bytes.bit_length() > 8 * (15 - len(nonce)):
+            # The library lets the first length that does not fit pass, and OpenSSL then fails as if it were broken.
+            raise ValueError("the message is too long for its nonce")
+        return AESCCM(key, self._tag_bytes)
 
 
 CCM = Ccm()

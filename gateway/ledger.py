@@ -295,10 +295,12 @@ class Ledger:
         ).fetchone()
         return row[0] if row else None
 
-    def set_load(self, neighbourhood: str, start: int, total: bytes, title: bytes) -> None:
+    def set_load(self, neighbourhood: str, start: int, total: bytes, *titles: bytes) -> None:
         """Keep a load's sum and who has just contributed to it."""
         self._db.execute("INSERT OR REPLACE INTO loads VALUES (?, ?, ?)", (neighbourhood, start, total))
-        self._db.execute("INSERT INTO contributors VALUES (?, ?, ?)", (neighbourhood, start, title))
+        self._db.executemany(
+            "INSERT INTO contributors VALUES (?, ?, ?)", [(neighbourhood, start, title) for title in titles]
+        )
 
     def take_load(self, neighbourhood: str, start: int) -> tuple[bytes | None, set[str]]:
         """Return an open load's sum and its contributors' pseudonyms, and remove it: it is being closed."""

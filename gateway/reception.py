@@ -1,5 +1,6 @@
 """Where the three steps meet: a batch of frames is opened, encrypted, added and committed, and only then answered."""
 
+import functools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from protocol import keychain, windows, wire
 
 from .aggregate import Tail
 from .encryption import EncryptedReading
+from .folding import FoldedLoad, FoldedRegister, Folding
 from .intake import CCM, CORRUPT, DataDecryption, MeterKeys, Opened, Refused
 from .ledger import Ledger, Meter
 from .neighbourhood import Neighbourhood
@@ -21,6 +23,9 @@ log = structlog.get_logger()
 AHEAD_S = 300  # how far in the future an interval may end: two clocks, each within the other's drift
 CONFIG_AHEAD_S = 60  # a CONFIG takes effect no sooner: it must still lie ahead when it arrives
 LATE = "late for its load"
+
+# A street's readings are of the same few intervals, and the calendar takes longer than a sum.
+_window_at = functools.lru_cache(maxsize=1024)(windows.window_of)
 
 
 class Arrival(NamedTuple):
@@ -56,6 +61,7 @@ class Reception:
         self._decryption = decryption
         self._random = random
         self._detail_s = detail_s
+        self._folding = Folding()  # what the batch at hand has open
 
     def take(self, arrivals: Sequence[Arrival], now_ms: int) -> list[Reply]:
         """Commit a batch in one transaction and return its answers.
@@ -66,6 +72,7 @@ class Reception:
         verdicts: dict[tuple[Any, bytes], list[wire.Range]] = {}
         hellos: list[tuple[Any, Opened, MeterKeys]] = []
         counts: dict[str, int] = {}
+        self._folding = Folding()  # whatever a batch that failed had open is void, like its transaction
         with self._ledger.transaction():
             for arrival in arrivals:
                 try:
@@ -82,6 +89,7 @@ class Reception:
                 counts[name] = counts.get(name, 0) + 1
                 ranges = verdicts.setdefault((arrival.peer, header.system_title), [])
                 ranges.append(wire.Range(header.salt, header.counter, 1, verdict))
+            self._emit()
             for kind, number in counts.items():
                 self._ledger.add_count(kind, number)
         for kind, number in counts.items():
@@ -91,6 +99,15 @@ class Reception:
         for (peer, title), ranges in verdicts.items():
             replies += [Reply(peer, frame) for frame in self._acks(title, ranges)]
         return replies
+
+    @property
+    def prepares(self) -> bool:
+        """Say whether any neighbourhood has a pool of randomisers (pool mode)."""
+        return any(place.encryption.has_pool for place in self._neighbourhoods.values())
+
+    def prepare(self) -> bool:
+        """Make one randomiser ahead where a pool has room; returns whether one was made."""
+        return any(place.encryption.prepare() for place in self._neighbourhoods.values())
 
     def count_corrupt(self, number: int) -> None:
         """Count pieces that a link could not even frame."""
@@ -160,7 +177,7 @@ class Reception:
         window = None
         if reason is not None:
             encrypted = place.encryption.encrypt(reading, with_register=False)
-            self._quarantine(meter, place, encrypted, reason)
+            self._quarantine(self._settled(meter), place, encrypted, reason)
         else:
             window = self._count(meter, place, reading)
         self._ledger.add_reading(
@@ -183,15 +200,27 @@ class Reception:
 
     def _count(self, meter: Meter, place: Neighbourhood, reading: wire.Reading) -> windows.Span:
         """Count a reading once in its window and, unless that is closed, once in its load. Returns the window."""
+        late = self._is_late(meter, reading.interval_end - reading.interval_s)
+        if place.encryption.folds:
+            return self._fold(meter, place, reading, late)
+        span, encrypted = self._advance(meter, place, reading)
+        if not late:
+            self._add_to_load(meter, place, encrypted)
+        return span
+
+    def _advance(
+        self, meter: Meter, place: Neighbourhood, reading: wire.Reading, *, with_energy: bool = True
+    ) -> tuple[windows.Span, EncryptedReading]:
+        """Count a reading in its meter's register and window, as ciphertexts."""
         key, aggregator = place.encryption.public_key, place.aggregator
         start = reading.interval_end - reading.interval_s
-        span = windows.window_of(start, place.zone)
-        if span.start < meter.next_window:
-            span = windows.window_of(meter.next_window, place.zone)
+        span = _window_of(meter, place, start)
         window, register = self._ledger.window(meter.title, span)
         tail = Tail(meter.tail_end, _integer(key, meter.tail_register))
         encrypted = place.encryption.encrypt(
-            reading, with_register=aggregator.needs_register(tail, window, start, reading.interval_end)
+            reading,
+            with_register=aggregator.needs_register(tail, window, start, reading.interval_end),
+            with_energy=with_energy,
         )
         aside = self._ledger.quarantined_until(meter.title, meter.series, reading.interval_end)
         held = [paillier.from_bytes(key, energy) for energy in aside]
@@ -200,26 +229,33 @@ class Reception:
             register = paillier.to_bytes(key, counted.register)
         self._ledger.set_window(meter.title, counted, register)
         self._ledger.set_tail(meter.title, tail.end, _bytes(key, tail.register))
-        self._add_to_load(meter, place, encrypted)
-        return span
+        return span, encrypted
 
     def _add_to_load(self, meter: Meter, place: Neighbourhood, encrypted: EncryptedReading) -> None:
-        open_from = self._ledger.next_interval(meter.neighbourhood)
-        if open_from is not None and encrypted.start < open_from:
-            # The difference between a load before and after would be this one meter's reading.
-            self._ledger.add_count(LATE)
-            return
+        assert encrypted.energy is not None, "only what is folded has no ciphertext of its own"
         key = place.encryption.public_key
         load = _integer(key, self._ledger.load(meter.neighbourhood, encrypted.start))
         total = place.aggregator.add_to_load(load, encrypted.energy)
         self._ledger.set_load(meter.neighbourhood, encrypted.start, paillier.to_bytes(key, total), meter.title)
+
+    def _is_late(self, meter: Meter, start: int) -> bool:
+        """Say, and count, whether the load that a reading belongs to is closed.
+
+        The difference between a load before and after would be this one meter's reading.
+        """
+        open_from = self._ledger.next_interval(meter.neighbourhood)
+        late = open_from is not None and start < open_from
+        if late:
+            self._ledger.add_count(LATE)
+        return late
 
     def _quarantine(self, meter: Meter, place: Neighbourhood, encrypted: EncryptedReading, reason: str) -> None:
         """Set a reading aside and take its energy out of every register that is not billed yet."""
         log.error("alarm: a reading is quarantined", meter=meter.title.hex(), reason=reason)
         if encrypted.end <= meter.base_end:
             return  # the register that closed its window has been reported: its energy is billed already
-        key, aggregator = place.encryption.public_key, place.aggregator
+        key, aggregator, energy = place.encryption.public_key, place.aggregator, encrypted.energy
+        assert energy is not None, "only what is folded has no ciphertext of its own"
         new = self._ledger.quarantine(
             meter.title,
             encrypted.series,
@@ -227,15 +263,75 @@ class Reception:
             encrypted.start,
             encrypted.end,
             reason,
-            paillier.to_bytes(key, encrypted.energy),
+            paillier.to_bytes(key, energy),
         )
         if not new or encrypted.series != meter.series:
             return  # taken out before, or never in these registers
-        tail = aggregator.hold_back(_integer(key, meter.tail_register), meter.tail_end, encrypted.energy, encrypted.end)
+        tail = aggregator.hold_back(_integer(key, meter.tail_register), meter.tail_end, energy, encrypted.end)
         self._ledger.set_tail(meter.title, meter.tail_end, _bytes(key, tail))
         for span, last_end, register in self._ledger.windows_read_since(meter.title, encrypted.end):
-            kept = aggregator.hold_back(_integer(key, register), last_end, encrypted.energy, encrypted.end)
+            kept = aggregator.hold_back(_integer(key, register), last_end, energy, encrypted.end)
             self._ledger.set_window_register(meter.title, span.start, _bytes(key, kept) or register)
+
+    # --- Folding (fold mode) ------------------------------------------------------------------------------------
+
+    def _fold(self, meter: Meter, place: Neighbourhood, reading: wire.Reading, late: bool) -> windows.Span:
+        """Fold a reading into its load, and into its meter's register where it continues that. Returns the window."""
+        start = reading.interval_end - reading.interval_s
+        message = place.encryption.message(reading)
+        if not late:
+            self._load(meter, place, start).fold(meter.title, message)
+        register = self._folding.registers.get(meter.title)
+        if register is None or not register.takes(start):
+            meter = self._settled(meter)
+            register = self._open_register(meter, place, start)
+        if register is None:
+            return self._advance(meter, place, reading, with_energy=False)[0]
+        register.fold(reading, message)
+        return register.span
+
+    def _load(self, meter: Meter, place: Neighbourhood, start: int) -> FoldedLoad:
+        """Return the load of an interval, open for folding."""
+        load = self._folding.loads.get((meter.neighbourhood, start))
+        if load is None:
+            held = _integer(place.encryption.public_key, self._ledger.load(meter.neighbourhood, start))
+            load = FoldedLoad(place.encryption.accumulator(held))
+            self._folding.loads[meter.neighbourhood, start] = load
+        return load
+
+    def _open_register(self, meter: Meter, place: Neighbourhood, start: int) -> FoldedRegister | None:
+        """Open a meter's register for the reading that starts then; None where that does not continue it."""
+        tail = Tail(meter.tail_end, _integer(place.encryption.public_key, meter.tail_register))
+        if not tail.continued_by(start):
+            return None
+        window, _ = self._ledger.window(meter.title, _window_of(meter, place, start))
+        register = FoldedRegister(place.encryption.accumulator(tail.register), tail.end, window)
+        self._folding.registers[meter.title] = register
+        return register
+
+    def _settled(self, meter: Meter) -> Meter:
+        """Return a meter's standing with all that this batch has folded of it emitted into the ledger."""
+        register = self._folding.registers.pop(meter.title, None)
+        if register is None:
+            return meter
+        self._keep_register(meter.title, register)
+        settled = self._ledger.meter(meter.title)
+        assert settled is not None, "meters are not removed"
+        return settled
+
+    def _keep_register(self, title: bytes, register: FoldedRegister) -> None:
+        tail, window = register.emit()
+        emitted = _bytes(register.public_key, tail.register)
+        self._ledger.set_window(title, window, emitted)
+        self._ledger.set_tail(title, tail.end, emitted)
+
+    def _emit(self) -> None:
+        """Emit everything that is open into the ledger: the end of a batch."""
+        for title, register in self._folding.registers.items():
+            self._keep_register(title, register)
+        for (neighbourhood, start), load in self._folding.loads.items():
+            self._ledger.set_load(neighbourhood, start, paillier.to_bytes(load.public_key, load.emit()), *load.titles)
+        self._folding = Folding()
 
     # --- Answers ------------------------------------------------------------------------------------------------
 
@@ -320,6 +416,12 @@ def merge(ranges: list[wire.Range]) -> list[wire.Range]:
         else:
             merged.append(item)
     return merged
+
+
+def _window_of(meter: Meter, place: Neighbourhood, start: int) -> windows.Span:
+    """Return the window that takes a reading: its own, or the oldest unsealed one where that is sealed already."""
+    span = _window_at(start, place.zone)
+    return span if span.start >= meter.next_window else _window_at(meter.next_window, place.zone)
 
 
 def _integer(key: paillier.PublicKey, data: bytes | None) -> int | None:

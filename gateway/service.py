@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 QUEUE_FRAMES = 1024  # arrivals that wait for the ledger; beyond it the links stop reading
 BATCH_FRAMES = 64  # of one commit
+FOLDED_BATCH_FRAMES = QUEUE_FRAMES  # in fold mode, where a commit costs randomisers and a frame none
+IDLE_S = 0.1  # how often an idle concentrator looks whether a pool wants randomisers
 LIVE_S = 0.5  # how long a sealed row may wait before it is sent on
 
 
@@ -36,6 +38,7 @@ class Service:
         *,
         mdms_url: str,
         commit_delay_ms: int,
+        batch_frames: int = BATCH_FRAMES,
         max_connections: int,
         serial: Sequence[str] = (),
         baud: int = 115200,
@@ -45,6 +48,7 @@ class Service:
         self._reception = reception
         self._closing = closing
         self._commit_delay_s = commit_delay_ms / 1000
+        self._batch_frames = batch_frames
         self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue(QUEUE_FRAMES)
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
         self._background = ThreadPoolExecutor(1, "upload")
@@ -56,15 +60,15 @@ class Service:
         """Listen and work until the clock's ticks end. Raises OSError where the address is taken."""
         server = await self._link.listen(host, port)
         ready(server.sockets[0].getsockname()[1])
-        workers = [
-            asyncio.create_task(task, name=name)
-            for name, task in (
-                ("receive", self._receive()),
-                ("upload", self._uploader.run()),
-                ("live", self._live()),
-                ("serial", self._serial.run()),
-            )
-        ]
+        work = {
+            "receive": self._receive,
+            "upload": self._uploader.run,
+            "live": self._live,
+            "serial": self._serial.run,
+        }
+        if self._reception.prepares:
+            work["prepare"] = self._prepare
+        workers = [asyncio.create_task(task(), name=name) for name, task in work.items()]
         ticking = asyncio.create_task(self._tick(), name="tick")
         try:
             done, _ = await asyncio.wait([*workers, ticking], return_when=asyncio.FIRST_COMPLETED)
@@ -83,13 +87,19 @@ class Service:
         """Commit what has arrived, in groups, then answer."""
         while True:
             batch = [await self._arrivals.get()]
-            if self._arrivals.qsize() < BATCH_FRAMES - 1 and self._commit_delay_s:
+            if self._arrivals.qsize() < self._batch_frames - 1 and self._commit_delay_s:
                 await asyncio.sleep(self._commit_delay_s)
-            while len(batch) < BATCH_FRAMES and not self._arrivals.empty():
+            while len(batch) < self._batch_frames and not self._arrivals.empty():
                 batch.append(self._arrivals.get_nowait())
             replies = await self._in_ledger(self._reception.take, batch, self._clock.now_ms())
             for reply in replies:
                 reply.peer.send(reply.frame)
+
+    async def _prepare(self) -> None:
+        """Make randomisers ahead (pool mode) while nothing arrives: one at a time, so that a burst waits for one."""
+        while True:
+            if not (self._arrivals.empty() and await self._in_ledger(self._reception.prepare)):
+                await asyncio.sleep(IDLE_S)
 
     async def _tick(self) -> None:
         async for now_ms in self._clock.ticks():

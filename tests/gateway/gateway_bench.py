@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.__main__ import first_standing
 from gateway.closing import Closing
+from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentRecord
 from gateway.intake import Ccm, DataDecryption
 from gateway.ledger import Ledger
@@ -20,8 +21,8 @@ from gateway.neighbourhood import build
 from gateway.outbox import Outbox
 from gateway.reception import Arrival, Reception
 from paillier import ENERGY_SLOTS, from_base64url
-from paillier.decryption import Decryptor
-from paillier.private_key import generate_keypair
+from paillier.private.decryption import Decryptor
+from paillier.private.key import generate_keypair
 from protocol import documents, keychain, reports, rosters, wire
 
 DEPLOYMENT = "bench"
@@ -52,9 +53,10 @@ def public_key(key):
 
 
 @functools.lru_cache
-def built(roster):
+def built(roster, accumulator):
     """A neighbourhood of a roster in JSON; the check of its zone takes a while."""
-    return build(documents.parse(roster, rosters.Roster), unsafe_small_key=True)
+    settings = Settings(accumulator=accumulator, table_window_bits=4, pool_size=8)
+    return build(documents.parse(roster, rosters.Roster), unsafe_small_key=True, settings=settings)
 
 
 class CarelessCcm(Ccm):
@@ -177,6 +179,7 @@ class Concentrator:
     def __init__(self, folder, meters=(), **settings):
         self.path = Path(folder) / "ledger.sqlite3"
         self.settings = {"zone": "UTC", "interval_s": INTERVAL, "rating_w": RATING_W, "k": K, "days": 7, **settings}
+        self.settings.setdefault("accumulator", "strict")
         self.meters = list(meters)
         self.ledger = None
         self.start()
@@ -199,7 +202,7 @@ class Concentrator:
         )
 
     def start(self):
-        self.place = built(documents.canonical_json(self.roster()))
+        self.place = built(documents.canonical_json(self.roster()), self.settings["accumulator"])
         self.ledger = self.settings.get("ledger", Ledger)(self.path)
         self.decryption = DataDecryption(self.settings["days"])
         self.outbox = Outbox(self.ledger, IDENTITY, DEPLOYMENT)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from gateway.__main__ import read_identity, read_neighbourhoods, take_meters_in
 from gateway.config import ConfigError, load
+from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentError
 from gateway.ledger import Ledger, LedgerError
 from protocol import documents, rosters
@@ -58,6 +59,16 @@ def test_an_unknown_key_is_named(deployment):
         ("accepted_delay_days", 0),
         ("commit_delay_ms", -1),
         ("max_connections", 0),
+        ("accumulator", "folded"),
+        ("accumulator", True),
+        ("table_window_bits", -1),
+        ("table_window_bits", 13),
+        ("table_window_bits", "8"),
+        ("exponent_bits", 319),
+        ("exponent_bits", -512),
+        ("exponent_bits", 512.0),
+        ("pool_size", 0),
+        ("pool_size", False),
         ("unsafe_small_key", 1),
         ("ledger", 5),
         ("listen", "localhost"),
@@ -76,6 +87,18 @@ def test_an_unknown_key_is_named(deployment):
 )
 def test_a_wrong_value_is_refused_under_its_keys_name(deployment, name, value):
     assert f"'{name}'" in wrong(deployment, **{name: value})
+
+
+def test_readings_are_encrypted_strictly_unless_said_otherwise(deployment):
+    assert load(deployment.config).encryption() == Settings("strict", 8, 0, 256)
+    said = {"accumulator": "fold", "table_window_bits": 0, "exponent_bits": 512, "pool_size": 9}
+    assert load(deployment.write(**said)).encryption() == Settings("fold", 0, 512, 9)
+
+
+def test_an_exponent_that_does_not_fit_a_neighbourhoods_key_is_named_with_it(deployment):
+    deployment.write(exponent_bits=320)
+    with pytest.raises(ConfigError, match=r"'exponent_bits' .* north"):
+        neighbourhoods(deployment)
 
 
 def test_what_is_no_toml_is_refused(deployment):

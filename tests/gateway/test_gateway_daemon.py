@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from gateway_bench import START, Deployment, Meter
 
 from gateway.ledger import Ledger
-from protocol import wire
+from protocol import keychain, wire
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60
@@ -136,6 +137,25 @@ def test_a_daemon_stops_in_order_at_a_signal_and_says_no_more_than_that(deployme
     ledger = Ledger(deployment.folder / "ledger.sqlite3")
     assert ledger.titles() == [Meter(0).title, Meter(1).title]
     ledger.close()
+
+
+@pytest.mark.parametrize("mode", ["strict", "pool", "fold"])
+def test_a_daemon_says_at_its_start_how_it_encrypts_and_then_takes_readings(deployment, start, mode):
+    deployment.write(accumulator=mode, table_window_bits=4)
+    daemon = start(deployment)
+    (said,) = [json.loads(line) for line in daemon.lines if '"encryption"' in line]
+    assert (said["neighbourhood"], said["accumulator"], said["table_window_bits"]) == ("north", mode, 4)
+    assert said["table_mb"] > 0
+    assert said["table_s"] >= 0
+    meter = Meter(0)
+    now = int(time.time()) // 900 * 900
+    frame = meter.reading(now - 900, 5, epoch=keychain.epoch_of(now))
+    with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE_S) as peer:
+        peer.sendall(wire.encode_link(frame))
+        deframer = wire.Deframer()
+        deframer.feed(peer.recv(1024))
+    assert list(meter.verdicts(list(deframer)).values()) == ["stored"]
+    assert daemon.stop() == 0
 
 
 def test_a_crash_writes_no_core(deployment, start):

@@ -107,9 +107,9 @@ def test_an_unbroken_day_encrypts_one_register_only(make, monkeypatch):
     encrypted = []
     encrypt = PaillierEncryption.encrypt
 
-    def counted(self, reading, *, with_register):
+    def counted(self, reading, *, with_register, with_energy=True):
         encrypted.append(with_register)
-        return encrypt(self, reading, with_register=with_register)
+        return encrypt(self, reading, with_register=with_register, with_energy=with_energy)
 
     monkeypatch.setattr(PaillierEncryption, "encrypt", counted)
     meter = Meter(interval_s=HOUR)

@@ -10,7 +10,7 @@ import pytest
 from gateway_bench import Meter, name_of
 
 from gateway.links import tcp
-from gateway.service import Service
+from gateway.service import BATCH_FRAMES, FOLDED_BATCH_FRAMES, QUEUE_FRAMES, Service
 from protocol import keychain, wire
 
 PATIENCE_S = 60
@@ -34,7 +34,7 @@ class Still:
         pass
 
 
-def serving(gateway, talk, max_connections=64, commit_delay_ms=1):
+def serving(gateway, talk, max_connections=64, commit_delay_ms=1, **settings):
     """Run a service, and ``talk(port)`` with it."""
 
     async def run():
@@ -47,6 +47,7 @@ def serving(gateway, talk, max_connections=64, commit_delay_ms=1):
             mdms_url="http://127.0.0.1:9",
             commit_delay_ms=commit_delay_ms,
             max_connections=max_connections,
+            **settings,
         )
         port = asyncio.get_running_loop().create_future()
         running = asyncio.create_task(service.run("127.0.0.1", 0, port.set_result))
@@ -274,3 +275,65 @@ def test_a_flood_of_forged_frames_does_not_starve_a_meter(street):
     counts = street.ledger.counts()
     assert counts["stored"] == 10
     assert counts["wrong key or forged"] > 100
+
+
+# --- Groups and idle time ---------------------------------------------------------------------------------------
+
+
+def groups(street, monkeypatch, **settings):
+    """Return the sizes of the commits in which 200 frames that arrive together are taken."""
+    sizes, take = [], street.reception.take
+
+    def counted(batch, now_ms):
+        sizes.append(len(batch))
+        return take(batch, now_ms)
+
+    async def talk(port):
+        line = await Line.open(street.meters[0], port)
+        return await line.verdicts(readings(line.meter, 70) + [line.meter.detail(TODAY) for _ in range(130)])
+
+    monkeypatch.setattr(street.reception, "take", counted)
+    assert set(serving(street, talk, commit_delay_ms=300, **settings)) == {"stored"}
+    assert sum(sizes) == 200
+    return sizes
+
+
+def test_a_commit_takes_no_more_frames_than_it_may(street, monkeypatch):
+    assert max(groups(street, monkeypatch)) == BATCH_FRAMES
+
+
+def test_in_fold_mode_a_commit_takes_all_that_may_wait(make, monkeypatch):
+    folding = make([Meter(0, since=NOW // 10_800 * 10_800 - 86_400)], accumulator="fold")
+    assert max(groups(folding, monkeypatch, batch_frames=FOLDED_BATCH_FRAMES)) > BATCH_FRAMES
+    assert FOLDED_BATCH_FRAMES == QUEUE_FRAMES
+
+
+def test_a_pool_is_filled_while_nothing_arrives(make, monkeypatch):
+    street = make([Meter(0, since=NOW // 10_800 * 10_800 - 86_400)], accumulator="pool")
+    made, waiting = [], street.reception.prepare
+
+    def counted():
+        made.append(waiting())
+        return made[-1]
+
+    async def talk(port):
+        line = await Line.open(street.meters[0], port)
+        while False not in made:  # full
+            await asyncio.sleep(0.01)
+        return await line.verdicts(readings(line.meter, 3))
+
+    monkeypatch.setattr(street.reception, "prepare", counted)
+    assert serving(street, talk) == ["stored"] * 3
+    assert made.index(False) <= 8  # the pool's size in these tests: one randomiser at each call
+
+
+def test_nothing_is_made_ahead_without_a_pool(street, monkeypatch):
+    def never():
+        raise AssertionError("there is no pool")
+
+    async def talk(port):
+        line = await Line.open(street.meters[0], port)
+        return await line.verdicts(readings(line.meter, 2))
+
+    monkeypatch.setattr(street.reception, "prepare", never)
+    assert serving(street, talk) == ["stored"] * 2

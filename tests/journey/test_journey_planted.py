@@ -71,7 +71,7 @@ def lateness_forgotten(next_interval):
 
     def answer(self, neighbourhood):
         asked_by = sys._getframe(1).f_code.co_name
-        return None if asked_by == "_add_to_load" else next_interval(self, neighbourhood)
+        return None if asked_by == "_is_late" else next_interval(self, neighbourhood)
 
     return answer
 
