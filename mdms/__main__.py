@@ -5,6 +5,7 @@ What cannot start says so in one line on stderr: exit code 2 for a configuration
 
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,61 @@ def migrate(path: Path) -> None:
 
     Store(config.database).close()
     click.echo("mdms: the tables are of this program's version", err=True)
+
+
+@cli.command()
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The loads of this day on each neighbourhood's clock.")
+@click.option(
+    "--bills-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The bills of the periods that begin on this day. They are personal: only the folder's owner may read it.",
+)
+@click.option(
+    "--key-proofs",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of proofs of the Paillier keys, to go with it.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write, new or empty; it is there whole or not at all.",
+)
+@_config_option
+def publish(path: Path, day: datetime | None, bills_of: datetime | None, key_proofs: Path | None, out: Path) -> None:
+    """Write released sums with what proves them, for anyone to check with scripts.verify_release.
+
+    What was proved in one batch with one of them comes along.
+    """
+    if day is None and bills_of is None:
+        raise click.UsageError("say --day, --bills-of or both")
+    config = load_mdms_config(path)
+    start_logging("publish")
+    from .publication import publish as write
+    from .rosters import load_rosters
+    from .store import Store
+
+    book = load_rosters(config.rosters, config.deployment, config.operator_key)
+    store = Store(config.database, migrate=False)
+    try:
+        done = write(
+            config,
+            store,
+            book,
+            out,
+            day=day.date() if day else None,
+            bills_of=bills_of.date() if bills_of else None,
+            key_proofs=key_proofs,
+        )
+    finally:
+        store.close()
+    click.echo(
+        f"mdms: {out}: {done.loads} loads and {done.bills} bills in {done.batches} release batches, {done.reports} "
+        f"reports, {done.rosters} rosters, {done.key_proofs} key proofs",
+        err=True,
+    )
+    if done.unproved:
+        click.echo(f"mdms: {done.unproved} sums were released before there were proofs, and are left out", err=True)
 
 
 @cli.command("add-user")

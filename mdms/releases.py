@@ -1,28 +1,49 @@
 """The release worker: carries what is ready from the store to the key holder, and its decisions back.
 
 Rule 1: it holds no state of its own. What is ready and undecided is asked of the store each time, and the same
-stored documents make the same request, byte for byte. So it may be killed anywhere: the key holder repeats a
-decision that was not stored, and the store takes one that it has for granted.
+stored documents make the same item, byte for byte. So it may be killed anywhere: the key holder repeats a decision
+that was not stored, whatever it is asked together with, and the store takes one that it has for granted.
 Rule 2: it decides nothing. A load that is too late or too small is asked for as well, and gets its refusal.
+Rule 3: a proof is stored before the first decision that names it.
 """
 
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
+import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+
+from protocol.documents import Document, DocumentError, document_id, parse
+from protocol.releases import MAX_ITEMS, RELEASE_BATCH, parse_batch
 
 from .billing import DueBill, StoredWindow, next_due_bill
 from .clock import Clock
 from .keyholder.client import KeyHolderClient, KeyHolderUnavailable
-from .keyholder.messages import ASK_LATER, NOT_CLOSED, bill_request, load_request, policy_request
+from .keyholder.messages import (
+    ASK_LATER,
+    MAX_MESSAGE,
+    NOT_CLOSED,
+    BillRequest,
+    Item,
+    items_request,
+    parse_answers,
+    policy_request,
+    release_request,
+)
 from .periods import Periods, parse_periods
 from .rosters import RosterBook, Tenancy
 from .store import Bill, LoadRelease, PendingLoad, Store
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
+# Of one request: what the key holder takes for it must not keep others waiting, and half a message is enough.
+MOST_BYTES = MAX_MESSAGE // 2
 
 log = structlog.get_logger()
+
+_Asked = TypeVar("_Asked")
 
 
 class _WindowsOf:
@@ -86,34 +107,63 @@ class ReleaseWorker:
         self._working = False
         return False
 
+    # --- Questions --------------------------------------------------------------------------------------------
+
+    def _ask(self, items: list[Item]) -> list[tuple[bytes, dict[str, Any]]]:
+        """Return the answers to items, as bytes and parsed; whatever proves them is stored."""
+        message, _ = self._keyholder.ask(items_request(items))
+        answers = [(answer, _parsed(answer)) for answer in parse_answers(message, len(items))]
+        for batch in dict.fromkeys(told.get("batch") for _, told in answers):
+            if batch is not None and not self._store.has_release_batch(batch):
+                self._fetch(batch)
+        return answers
+
+    def _fetch(self, name: str) -> None:
+        _, told = self._keyholder.ask(release_request(name))
+        try:
+            document: Document = msgspec.convert(told.get("release"), Document)
+            content = document.content_bytes()
+            batch = parse_batch(content)
+        except (msgspec.ValidationError, DocumentError) as error:
+            raise ValueError(f"release batch: {error}") from None
+        if document_id(RELEASE_BATCH, batch.deployment, content) != name:
+            raise ValueError("not the release batch that was asked for")
+        self._store.keep_release_batch(name, batch, document)
+
     # --- Loads ------------------------------------------------------------------------------------------------
 
     def _settle_loads(self, now: int) -> bool:
         settled = True
         while pending := self._store.undecided_loads(now):
-            decided = [self._settle_load(load) for load in pending]
-            settled = all(decided)
-            if not settled or self._stopped.is_set():
+            for several in portions(pending, lambda load: len(load.document.content)):
+                settled &= self._settle_several_loads(several)
+                if self._stopped.is_set():
+                    return False
+            if not settled:
                 break
         return settled
 
-    def _settle_load(self, load: PendingLoad) -> bool:
-        answer, told = self._keyholder.ask(load_request(load.document))
-        status: str = told["status"]
-        if status in ASK_LATER:
-            # The key holder's clock is behind this one: it has not seen the interval's end yet.
-            return False
-        release = LoadRelease(
-            load.neighbourhood,
-            load.interval_start,
-            load.contributors,
-            load.expected,
-            status,
-            told.get("import_mwh"),
-            told.get("export_mwh"),
-        )
-        self._store.keep_load_release(release, answer)
-        return True
+    def _settle_several_loads(self, loads: list[PendingLoad]) -> bool:
+        settled = True
+        answers = self._ask([Item(load=load.document) for load in loads])
+        for load, (answer, told) in zip(loads, answers, strict=True):
+            status: str = told["status"]
+            if status in ASK_LATER:
+                # The key holder's clock is behind this one: it has not seen the interval's end yet.
+                settled = False
+                continue
+            release = LoadRelease(
+                load.neighbourhood,
+                load.interval_start,
+                load.contributors,
+                load.expected,
+                status,
+                told.get("import_mwh"),
+                told.get("export_mwh"),
+                told.get("batch"),
+            )
+            self._store.keep_load_release(release, answer)
+        return settled
 
     # --- Bills ------------------------------------------------------------------------------------------------
 
@@ -121,34 +171,53 @@ class ReleaseWorker:
         decided = self._store.last_decided_periods()
         reported: dict[int, frozenset[str]] = {}
         settled = True
-        for tenancy in self._book.tenancies():
+        tenancies = list(self._book.tenancies())
+        # A tenancy's next period is looked at when the one before it has its decision: it may take its windows over.
+        while tenancies:
+            due = self._due_bills(tenancies, periods, decided, reported, now)
+            tenancies = []
+            for several in portions(due, lambda one: sum(len(document.content) for document in one[2])):
+                for tenancy, bill, status in self._settle_several_bills(several):
+                    if status not in ASK_LATER:
+                        decided[tenancy.pseudonym] = bill.period.start
+                        tenancies.append(tenancy)
+                    settled &= status != NOT_CLOSED
+                if self._stopped.is_set():
+                    return False
+        return settled and not self._stopped.is_set()
+
+    def _due_bills(
+        self,
+        tenancies: list[Tenancy],
+        periods: Periods,
+        decided: dict[str, int],
+        reported: dict[int, frozenset[str]],
+        now: int,
+    ) -> Iterator[tuple[Tenancy, DueBill, list[Document]]]:
+        for tenancy in tenancies:
             if self._stopped.is_set():
-                return False
+                return
+            zone = self._book.zone(tenancy.neighbourhood)
             stored = _WindowsOf(self._store, tenancy.pseudonym, reported)
-            settled &= self._settle_tenancy(tenancy, periods, decided.get(tenancy.pseudonym), stored, now)
-        return settled
-
-    def _settle_tenancy(
-        self, tenancy: Tenancy, periods: Periods, last: int | None, stored: _WindowsOf, now: int
-    ) -> bool:
-        zone = self._book.zone(tenancy.neighbourhood)
-        while True:
+            last = decided.get(tenancy.pseudonym)
             due = next_due_bill(periods, zone, tenancy.first_window, tenancy.until, last, stored, now)
-            if due is None:
-                return True
-            status = self._settle_bill(tenancy, due)
-            if status in ASK_LATER:
-                return status != NOT_CLOSED
-            last = due.period.start
+            if due is not None:
+                yield tenancy, due, self._store.window_documents(tenancy.pseudonym, due.starts)
 
-    def _settle_bill(self, tenancy: Tenancy, due: DueBill) -> str:
-        documents = self._store.window_documents(tenancy.pseudonym, due.starts)
-        answer, told = self._keyholder.ask(bill_request(tenancy.pseudonym, due.period.start, documents))
-        status: str = told["status"]
-        if status in ASK_LATER:
-            if status != NOT_CLOSED:
+    def _settle_several_bills(
+        self, bills: list[tuple[Tenancy, DueBill, list[Document]]]
+    ) -> Iterator[tuple[Tenancy, DueBill, str]]:
+        requests = [BillRequest(tenancy.pseudonym, due.period.start, documents) for tenancy, due, documents in bills]
+        answers = self._ask([Item(bill=request) for request in requests])
+        for (tenancy, due, _), (answer, told) in zip(bills, answers, strict=True):
+            status: str = told["status"]
+            if status not in ASK_LATER:
+                self._keep_bill(tenancy, due, answer, told)
+            elif status != NOT_CLOSED:
                 log.error("bill held back", pseudonym=tenancy.pseudonym, status=status)
-            return status
+            yield tenancy, due, status
+
+    def _keep_bill(self, tenancy: Tenancy, due: DueBill, answer: bytes, told: dict[str, Any]) -> None:
         bill = Bill(
             tenancy.pseudonym,
             due.period.start,
@@ -157,7 +226,32 @@ class ReleaseWorker:
             told.get("export_mwh"),
             due.windows,
             due.estimated,
-            status,
+            told["status"],
+            told.get("batch"),
         )
         self._store.keep_bill(bill, due.starts, answer)
-        return status
+
+
+def portions(items: Iterable[_Asked], size: Callable[[_Asked], int]) -> Iterator[list[_Asked]]:
+    """Yield items in order, as many as one request takes: MAX_ITEMS, or MOST_BYTES of signed content."""
+    portion: list[_Asked] = []
+    filled = 0
+    for item in items:
+        bytes_of = size(item)
+        if portion and (len(portion) == MAX_ITEMS or filled + bytes_of > MOST_BYTES):
+            yield portion
+            portion, filled = [], 0
+        portion.append(item)
+        filled += bytes_of
+    if portion:
+        yield portion
+
+
+def _parsed(answer: bytes) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = parse(answer, dict[str, Any])
+    except DocumentError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(told.get("status"), str):
+        raise ValueError("an answer without a status")
+    return told

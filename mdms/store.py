@@ -1,8 +1,8 @@
 """What the MDMS knows, and the questions asked of it; each is one function with its own explicit query.
 
 Strategy: ciphertexts and sealed rows go in and come out as the bytes that arrived. The only energies in clear are
-released sums, in ``load_releases`` and ``bills``. What is written twice is written once: every writer asks first
-inside its transaction, and unique keys hold where two run at the same time.
+released sums, in ``load_releases`` and ``bills`` and in the ``release_batches`` that prove them. What is written twice
+is written once: every writer asks first inside its transaction, and unique keys hold where two run at the same time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from protocol.documents import Document, from_base64url, to_base64url
 from protocol.envelopes import ENVELOPE
+from protocol.releases import RELEASE_BATCH, ReleaseBatch
 
 from .billing import StoredWindow
 from .database import WRITES, open_database
@@ -25,10 +26,12 @@ from .tables import (
     envelopes,
     interval_loads,
     load_releases,
+    release_batches,
     reports,
 )
 
 ATTEMPTS = 5
+NAMES_AT_ONCE = 500
 RELEASED = "released"
 # The decisions that use their windows up. Any other leaves them to the next period.
 SPENDING = (RELEASED, "not_releasable")
@@ -51,7 +54,8 @@ class PendingLoad:
 class LoadRelease:
     """The key holder's decision on one neighbourhood's interval. ``expected`` is the number of rostered meters.
 
-    ``status`` is "released" or the reason of the refusal; energies in mWh, None unless released.
+    ``status`` is "released" or the reason of the refusal; energies in mWh, None unless released. ``batch`` is the id
+    of the release batch that proves them.
     """
 
     neighbourhood: str
@@ -61,6 +65,7 @@ class LoadRelease:
     status: str
     import_mwh: int | None
     export_mwh: int | None
+    batch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Bill:
     """The key holder's decision on one tenancy's period; energies in mWh, None unless released.
 
     ``windows`` counts the filled windows that were asked for, ``estimated`` those of them with fewer intervals
-    than expected.
+    than expected; ``batch`` is as a load's.
     """
 
     pseudonym: str
@@ -79,6 +84,7 @@ class Bill:
     windows: int
     estimated: int
     status: str
+    batch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,7 @@ BILL_COLUMNS = (
     bills.c.windows,
     bills.c.estimated,
     bills.c.status,
+    bills.c.batch,
 )
 
 
@@ -162,6 +169,7 @@ class Store:
             load_releases.c.status,
             load_releases.c.import_mwh,
             load_releases.c.export_mwh,
+            load_releases.c.batch,
         ).order_by(load_releases.c.neighbourhood, load_releases.c.interval_start)
         if neighbourhood is not None:
             query = query.where(load_releases.c.neighbourhood == neighbourhood)
@@ -257,6 +265,7 @@ class Store:
                         import_mwh=release.import_mwh,
                         export_mwh=release.export_mwh,
                         answer=answer,
+                        batch=release.batch,
                     )
                 )
             connection.execute(
@@ -335,6 +344,7 @@ class Store:
                     windows=bill.windows,
                     estimated=bill.estimated,
                     answer=answer,
+                    batch=bill.batch,
                 )
                 .returning(bills.c.id)
             ).scalar_one()
@@ -351,6 +361,44 @@ class Store:
                     )
 
         self.write(work)
+
+    def has_release_batch(self, name: str) -> bool:
+        """Say whether a release batch is there, by its document's id."""
+        query = select(release_batches.c.id).where(release_batches.c.id == name)
+        return bool(self._rows(query))
+
+    def keep_release_batch(self, name: str, batch: ReleaseBatch, document: Document) -> None:
+        """Store the key holder's signed proof of some sums under its id; a second time is harmless."""
+
+        def work(connection: Connection) -> None:
+            known = select(release_batches.c.id).where(release_batches.c.id == name)
+            if connection.execute(known).first() is None:
+                connection.execute(
+                    insert(release_batches).values(
+                        id=name,
+                        neighbourhood=batch.neighbourhood,
+                        kind=batch.kind,
+                        content=document.content_bytes(),
+                        signer=document.signer,
+                        signature=document.signature,
+                    )
+                )
+
+        self.write(work)
+
+    def release_batches(self, names: Sequence[str]) -> dict[str, Document]:
+        """Return those of some release batches that are there, by id."""
+        return {
+            row.id: Document(RELEASE_BATCH, to_base64url(row.content), row.signer, row.signature)
+            for some in batched(names)
+            for row in self._rows(select(release_batches).where(release_batches.c.id.in_(some)))
+        }
+
+    def reports_named(self, names: Sequence[str]) -> Iterator[tuple[str, Document]]:
+        """Yield those of some reports that are there, with their ids, a portion at a time."""
+        for some in batched(names):
+            for row in self._rows(select(reports).where(reports.c.id.in_(some))):
+                yield row.id, _document(row)
 
     # --- Envelopes ----------------------------------------------------------------------------------------------
 
@@ -370,6 +418,12 @@ class Store:
                 )
 
         self.write(work)
+
+
+def batched(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield names in portions that one query may ask for."""
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        yield names[start : start + NAMES_AT_ONCE]
 
 
 _signed = (reports.c.type, reports.c.content, reports.c.signer, reports.c.signature)

@@ -61,6 +61,8 @@ load_releases = Table(
     Column("import_mwh", BigInteger),
     Column("export_mwh", BigInteger),
     Column("answer", LargeBinary, nullable=False),
+    # The release batch that proves it; null unless released, and for what was released before there were proofs.
+    Column("batch", DOCUMENT_ID, index=True),
 )
 
 # What the key holder decided about a billing period of one tenancy.
@@ -77,8 +79,21 @@ bills = Table(
     Column("windows", Integer, nullable=False),
     Column("estimated", Integer, nullable=False),
     Column("answer", LargeBinary, nullable=False),
+    Column("batch", DOCUMENT_ID, index=True),
     UniqueConstraint("pseudonym", "period_start"),
     Index("bills_of_a_period", "period_start", "pseudonym"),
+)
+
+# Signed proofs of released sums, as the key holder made them. Each is stored before the first decision that names it.
+release_batches = Table(
+    "release_batches",
+    metadata,
+    Column("id", DOCUMENT_ID, primary_key=True),
+    Column("neighbourhood", NAME, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("signer", KEY_ID, nullable=False),
+    Column("signature", String(86), nullable=False),
 )
 
 billing_windows = Table(

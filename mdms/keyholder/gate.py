@@ -80,16 +80,19 @@ class Spent(Protocol):
 class Permit:
     """One sum that may be opened, once. ``ciphertexts`` are its validated terms; ``most_mwh`` bounds each energy.
 
-    Opening spends ``windows`` of ``pseudonym``, or the load of ``interval_start``.
+    ``documents`` are the ids of the reports that the terms stand in, in their order. Opening spends ``windows`` of
+    ``pseudonym``, or the load of ``interval_start``.
     """
 
     asked: Asked
     neighbourhood: str
     public_key: PublicKey
     ciphertexts: tuple[int, ...]
+    documents: tuple[str, ...]
     most_mwh: int
     interval_start: int | None = None
     pseudonym: str | None = None
+    period_start: int | None = None
     windows: tuple[int, ...] = ()
 
 
@@ -128,7 +131,7 @@ class Gate:
             roster = self._roster_of(report, document.signer)
             members = self._contributors(report, roster)
             asked = AskedLoad(report.neighbourhood, report.interval_start, len(members), len(roster.members), name)
-            return self._permit_load(report, roster, len(members), asked, spent, now)
+            return self._permit_load(report, roster, name, len(members), asked, spent, now)
         except _Refused as refused:
             return Refusal(refused.reason, asked)
 
@@ -163,7 +166,14 @@ class Gate:
         return named
 
     def _permit_load(
-        self, report: IntervalLoad, roster: Roster, contributors: int, asked: Asked, spent: Spent, now: int
+        self,
+        report: IntervalLoad,
+        roster: Roster,
+        name: str,
+        contributors: int,
+        asked: Asked,
+        spent: Spent,
+        now: int,
     ) -> Permit:
         if contributors < self.policy.min_contributors or report.ciphertext is None:
             raise _Refused(TOO_FEW_CONTRIBUTORS)
@@ -181,6 +191,7 @@ class Gate:
             report.neighbourhood,
             key,
             terms,
+            (name,),
             most_mwh(roster.rating_w * contributors, report.interval_s),
             interval_start=report.interval_start,
         )
@@ -193,7 +204,7 @@ class Gate:
         try:
             tenancy, period = self._period_of(bill)
             reports = [self._window(document, tenancy, names) for document in bill.windows]
-            return self._permit_bill(tenancy, period, reports, self._asked(bill, names), spent, now)
+            return self._permit_bill(tenancy, period, reports, names, self._asked(bill, names), spent, now)
         except _Refused as refused:
             return Refusal(refused.reason, self._asked(bill, names))
 
@@ -239,6 +250,7 @@ class Gate:
         tenancy: Tenancy,
         period: Span,
         reports: Sequence[BillingWindow],
+        names: Sequence[str],
         asked: Asked,
         spent: Spent,
         now: int,
@@ -271,8 +283,10 @@ class Gate:
             tenancy.neighbourhood,
             key,
             tuple(self._ciphertext(key, report.energy) for report in filled if report.energy is not None),
+            tuple(name for report, name in zip(reports, names, strict=True) if report.energy is not None),
             most_mwh(rating_w, covered_s),
             pseudonym=tenancy.pseudonym,
+            period_start=period.start,
             windows=tuple(starts),
         )
 

@@ -1,14 +1,17 @@
 """The key holder: from a request's bytes to an answer's bytes.
 
-Order of one decision, in one transaction: the stored answer, if the identical request has one; the gate; one
-decryption; what is spent, the log entry and the answer; commit. Only then does the answer leave. Killed before the
-commit nothing has happened, killed after it the repeated request gets the same bytes.
+Order of one decision, in one transaction: the stored answer, if the identical item has one; the gate; what is
+spent; one decryption; the proof; the log entry and the answer; commit. Only then does the answer leave. Killed before
+the commit nothing has happened, killed after it the repeated item gets the same bytes.
+
+Items that are asked for together are decided one after the other in that one transaction, each as if it were alone:
+its name, its answer and its log entry are its own. They only share the proof's release batch.
 """
 
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,13 +20,15 @@ from Crypto.PublicKey.ECC import EccKey
 from Crypto.Random import get_random_bytes
 
 from paillier import ciphertext
-from paillier.decryption import Decryptor
-from paillier.errors import PaillierError
+from paillier.errors import DecryptionFailed, PaillierError
 from paillier.packing import ENERGY_SLOTS
-from protocol.documents import canonical_json, to_base64url
+from protocol.documents import canonical_json, document_id, to_base64url
+from protocol.releases import RELEASE_BATCH, sign_batch
 
 from ..clock import Clock
+from .batches import Opened, prove, together
 from .gate import Gate, Permit, Refusal
+from .keyring import HeldKey
 from .log import sign_entry
 from .log_file import LogFile
 from .messages import (
@@ -37,13 +42,17 @@ from .messages import (
     Asked,
     AskedUnverified,
     Entry,
+    Item,
     Request,
     committed,
+    joined_answers,
     parse_request,
 )
 from .state import State
 
 OPENING_BYTES = 16
+# What two slots can hold: a sum below it is opened modulo one of the primes alone, in half the time.
+MOST_PLAINTEXT = 1 << ENERGY_SLOTS.slots * ENERGY_SLOTS.slot_bits
 
 log = structlog.get_logger()
 
@@ -54,7 +63,7 @@ class KeyHolder:
     def __init__(
         self,
         gate: Gate,
-        keyring: Mapping[str, Decryptor],
+        keyring: Mapping[str, HeldKey],
         state: State,
         log_file: LogFile,
         log_key: EccKey,
@@ -75,18 +84,30 @@ class KeyHolder:
         request: Request | None
         try:
             request = parse_request(message)
-            # One request has one name however its JSON was spaced.
-            name = hashlib.sha256(canonical_json(request)).hexdigest()
+            # Half a surrogate pair parses, and cannot be written again.
+            items = {item.name(): item for item in _items(request)}
+            names = [item.name() for item in _items(request)]
         except (ValueError, UnicodeError):
-            request, name = None, hashlib.sha256(message).hexdigest()
+            request = None
+            names = [hashlib.sha256(message).hexdigest()]
+            items = {}
         with self._one_at_a_time:
             try:
                 if request is not None and request.policy:
                     return self._policy()
-                return self._decided(request, name)
+                if request is not None and request.release is not None:
+                    return self._release(request.release)
+                answers = self._decided({name: items.get(name) for name in names})
             except sqlite3.Error as error:
                 log.error("no decision: database failed", reason=type(error).__name__)
                 return canonical_json({"status": UNAVAILABLE})
+            except PaillierError as error:
+                # The arithmetic contradicted itself: a fault of this machine, whose results must not leave it.
+                log.error("no decision: decryption or proof failed", reason=type(error).__name__)
+                return canonical_json({"status": UNAVAILABLE})
+        if request is not None and request.items is not None:
+            return joined_answers([answers[name] for name in names])
+        return answers[names[0]]
 
     def _policy(self) -> bytes:
         policy, head = self._gate.policy, self._state.head()
@@ -100,49 +121,121 @@ class KeyHolder:
             }
         )
 
-    def _decided(self, request: Request | None, name: str) -> bytes:
-        with self._state.deciding():
-            stored = self._state.stored_answer(name)
-            if stored is not None:
-                return stored
-            now_ms = self._clock.now_ms()
-            if now_ms is None:
-                return canonical_json({"status": NOT_CLOSED})
-            decision = self._decide(request, now_ms // 1000)
-            if isinstance(decision, Refusal) and decision.reason in ASK_LATER:
-                return canonical_json({"status": decision.reason})
-            answer, status = self._commit(decision, name, now_ms // 1000)
-        self._log_file.follow()
-        log.info("decided", request=name, decision=status)
-        return answer
+    def _release(self, name: str) -> bytes:
+        document = self._state.release_batch(name)
+        if document is None:
+            return canonical_json({"status": "unknown_release"})
+        return canonical_json({"status": "release", "release": msgspec.Raw(document)})
 
-    def _decide(self, request: Request | None, now: int) -> Permit | Refusal:
-        if request is not None and request.load is not None:
-            decision = self._gate.decide_load(request.load, self._state, now)
-        elif request is not None and request.bill is not None:
-            decision = self._gate.decide_bill(request.bill, self._state, now)
+    def _decided(self, items: Mapping[str, Item | None]) -> dict[str, bytes]:
+        """Return the answers to items, and to what is no request (None), by their names."""
+        answers: dict[str, bytes] = {}
+        decisions: dict[str, Permit | Refusal] = {}
+        with self._state.deciding():
+            now_ms = self._clock.now_ms()
+            for name, item in items.items():
+                stored = self._state.stored_answer(name)
+                if stored is not None:
+                    answers[name] = stored
+                    continue
+                if now_ms is None:
+                    answers[name] = canonical_json({"status": NOT_CLOSED})
+                    continue
+                decision = self._decide(item, now_ms // 1000)
+                if isinstance(decision, Refusal) and decision.reason in ASK_LATER:
+                    answers[name] = canonical_json({"status": decision.reason})
+                    continue
+                # Spent at once and whatever comes out, so that the next item finds it spent.
+                if isinstance(decision, Permit):
+                    self._spend(decision, name)
+                decisions[name] = decision
+            told = self._tell(decisions)
+            for name, decision in decisions.items():
+                assert now_ms is not None, "nothing is decided without a clock"
+                answers[name] = self._commit(decision.asked, told[name], name, now_ms // 1000)
+        if decisions:
+            self._log_file.follow()
+        for name in decisions:
+            log.info("decided", request=name, decision=told[name]["status"])
+        return answers
+
+    def _decide(self, item: Item | None, now: int) -> Permit | Refusal:
+        if item is not None and item.load is not None:
+            decision = self._gate.decide_load(item.load, self._state, now)
+        elif item is not None and item.bill is not None:
+            decision = self._gate.decide_bill(item.bill, self._state, now)
         else:
             return Refusal(BAD_DOCUMENT, AskedUnverified())
         if isinstance(decision, Permit) and decision.public_key.fingerprint not in self._keyring:
             return Refusal(WRONG_KEY, decision.asked)
         return decision
 
-    def _commit(self, decision: Permit | Refusal, name: str, now: int) -> tuple[bytes, str]:
-        told: dict[str, Any]
-        if isinstance(decision, Permit):
-            told = self._open(decision)
-            self._spend(decision, name)
-        else:
-            told = {"status": decision.reason}
+    def _spend(self, permit: Permit, name: str) -> None:
+        if permit.interval_start is not None:
+            self._state.spend_load(permit.neighbourhood, permit.interval_start, name)
+        if permit.pseudonym is not None:
+            self._state.spend_windows(permit.pseudonym, permit.windows, name)
+
+    # --- What an answer tells -------------------------------------------------------------------------------------
+
+    def _tell(self, decisions: Mapping[str, Permit | Refusal]) -> dict[str, dict[str, Any]]:
+        """Open what is permitted and prove it. Raises PaillierError for a fault of the machine."""
+        told: dict[str, dict[str, Any]] = {}
+        opened: list[Opened] = []
+        for name, decision in decisions.items():
+            if isinstance(decision, Refusal):
+                told[name] = {"status": decision.reason}
+            elif (found := self._open(decision, name)) is None:
+                told[name] = {"status": NOT_RELEASABLE}
+            else:
+                opened.append(found)
+        for batch in together(opened):
+            told |= self._prove(batch)
+        return told
+
+    def _open(self, permit: Permit, name: str) -> Opened | None:
+        """Decrypt the one sum of a permit. Why it is impossible, where it is, never leaves."""
+        try:
+            total = ciphertext.product(permit.public_key, permit.ciphertexts)
+            plaintext = self._keyring[permit.public_key.fingerprint].decryptor.decrypt(total, below=MOST_PLAINTEXT)
+            import_mwh, export_mwh = ENERGY_SLOTS.unpack(plaintext)
+        except DecryptionFailed:
+            raise
+        except PaillierError:
+            return None
+        if max(import_mwh, export_mwh) > permit.most_mwh:
+            return None
+        return Opened(name, permit, total, import_mwh, export_mwh)
+
+    def _prove(self, opened: Sequence[Opened]) -> dict[str, dict[str, Any]]:
+        """Keep the release batch of some sums, and return what is told of each."""
+        prover = self._keyring[opened[0].permit.public_key.fingerprint].prover
+        batch = prove(prover, self._deployment, self._gate.policy, opened)
+        document = sign_batch(self._log_key, batch)
+        name = document_id(RELEASE_BATCH, self._deployment, document.content_bytes())
+        self._state.keep_release_batch(name, msgspec.json.encode(document))
+        return {
+            item.name: {
+                "status": RELEASED,
+                "import_mwh": item.import_mwh,
+                "export_mwh": item.export_mwh,
+                "batch": name,
+                "root": proved.root,
+            }
+            for item, proved in zip(opened, batch.items, strict=True)
+        }
+
+    # --- The log and the memory -----------------------------------------------------------------------------------
+
+    def _commit(self, asked: Asked, decision: dict[str, Any], name: str, now: int) -> bytes:
         before = self._state.head()
-        told |= {"seq": before.seq + 1, "unsafe": list(self._gate.policy.unsafe)}
+        told = decision | {"seq": before.seq + 1, "unsafe": list(self._gate.policy.unsafe)}
         opening = get_random_bytes(OPENING_BYTES)
-        entry = self._entry(decision.asked, told, name, now, opening)
-        document, head = sign_entry(self._log_key, self._deployment, entry)
+        document, head = sign_entry(self._log_key, self._deployment, self._entry(asked, told, name, now, opening))
         self._state.append(head, msgspec.json.encode(document).decode())
         answer = canonical_json(told | {"opening": to_base64url(opening)})
         self._state.keep_answer(name, answer)
-        return answer, told["status"]
+        return answer
 
     def _entry(self, asked: Asked, told: dict[str, Any], name: str, now: int, opening: bytes) -> Entry:
         policy = self._gate.policy
@@ -158,20 +251,8 @@ class KeyHolder:
             commitment=committed(told, opening),
         )
 
-    def _spend(self, permit: Permit, name: str) -> None:
-        if permit.interval_start is not None:
-            self._state.spend_load(permit.neighbourhood, permit.interval_start, name)
-        if permit.pseudonym is not None:
-            self._state.spend_windows(permit.pseudonym, permit.windows, name)
 
-    def _open(self, permit: Permit) -> dict[str, Any]:
-        """Decrypt the one sum of a permit. Why it is impossible, where it is, never leaves."""
-        try:
-            total = ciphertext.product(permit.public_key, permit.ciphertexts)
-            plaintext = self._keyring[permit.public_key.fingerprint].decrypt(total)
-            import_mwh, export_mwh = ENERGY_SLOTS.unpack(plaintext)
-        except PaillierError:
-            return {"status": NOT_RELEASABLE}
-        if max(import_mwh, export_mwh) > permit.most_mwh:
-            return {"status": NOT_RELEASABLE}
-        return {"status": RELEASED, "import_mwh": import_mwh, "export_mwh": export_mwh}
+def _items(request: Request) -> list[Item]:
+    if request.items is not None:
+        return request.items
+    return [] if request.policy or request.release is not None else [Item(request.load, request.bill)]

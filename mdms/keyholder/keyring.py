@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from Crypto.PublicKey.ECC import EccKey
 from Crypto.Signature import eddsa
 
-from paillier.decryption import Decryptor
 from paillier.errors import PaillierError
-from paillier.private_key import PrivateKey
+from paillier.private.decryption import Decryptor
+from paillier.private.key import PrivateKey
+from paillier.private.proving import Prover
 
 from ..errors import CannotStart
 from ..rosters import RosterBook
@@ -17,6 +19,18 @@ from .vault import LOG_KEY, PAILLIER_KEY, Scrypt, SealedSecretError, read_sealed
 
 MAX_PASSPHRASE = 1024
 SUFFIX = ".key.json"
+
+
+class HeldKey(NamedTuple):
+    """What one Paillier private key is used for: to open sums, and to prove what came out."""
+
+    decryptor: Decryptor
+    prover: Prover
+
+
+def hold(key: PrivateKey) -> HeldKey:
+    """Return both uses of a private key."""
+    return HeldKey(Decryptor(key), Prover(key))
 
 
 def seal_private_key(
@@ -59,12 +73,12 @@ def open_log_key(path: Path, deployment: str, passphrase: str) -> EccKey:
 
 def open_keyring(
     directory: Path, book: RosterBook, passphrase: str, *, unsafe_small_key: bool
-) -> Mapping[str, Decryptor]:
-    """Return a decryptor by fingerprint for each neighbourhood of the book; raises CannotStart.
+) -> Mapping[str, HeldKey]:
+    """Return a held key by fingerprint for each neighbourhood of the book; raises CannotStart.
 
     A neighbourhood whose newest roster names another key than its file holds is refused: every release would be.
     """
-    keyring: dict[str, Decryptor] = {}
+    keyring: dict[str, HeldKey] = {}
     for neighbourhood in book.neighbourhoods():
         path = directory / f"{neighbourhood}{SUFFIX}"
         try:
@@ -76,5 +90,5 @@ def open_keyring(
             raise CannotStart(f"key {path}: {error}") from None
         if key.public.fingerprint != book.versions(neighbourhood)[-1].paillier_key:
             raise CannotStart(f"key {path}: not the key that the roster of {neighbourhood} names")
-        keyring[key.public.fingerprint] = Decryptor(key)
+        keyring[key.public.fingerprint] = hold(key)
     return keyring

@@ -1,11 +1,14 @@
 """What passes over the key holder's socket (protocol, chapter 9): requests, answers, log entries. Pure."""
 
 import hashlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from protocol.documents import Document, canonical_json
+from protocol.releases import MAX_DOCUMENTS, MAX_ITEMS, DocumentId
 from protocol.reports import Name, Pseudonym, Seconds
 
 MAX_MESSAGE = 16 << 20
@@ -37,19 +40,37 @@ class BillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     pseudonym: Pseudonym
     period_start: Seconds
-    windows: list[Document]
+    windows: Annotated[list[Document], Meta(max_length=MAX_DOCUMENTS)]
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Exactly one of a load, a bill, and the question of what the policy is."""
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One load or one bill. It is written as the request that asks for it alone, and has that request's name."""
 
     load: Document | None = None
     bill: BillRequest | None = None
+
+    def __post_init__(self) -> None:
+        if (self.load is not None) + (self.bill is not None) != 1:
+            raise ValueError("an item is one load or one bill")
+
+    def name(self) -> str:
+        """Return the item's name, however its JSON was spaced and whatever was asked with it."""
+        return hashlib.sha256(canonical_json(self)).hexdigest()
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Exactly one of a load, a bill, several of both, a release batch by its id, and the question of the policy."""
+
+    load: Document | None = None
+    bill: BillRequest | None = None
+    items: Annotated[list[Item], Meta(min_length=1, max_length=MAX_ITEMS)] | None = None
+    release: DocumentId | None = None
     policy: bool = False
 
     def __post_init__(self) -> None:
-        if (self.load is not None) + (self.bill is not None) + self.policy != 1:
-            raise ValueError("a request is one load, one bill or the policy")
+        asked = (self.load, self.bill, self.items, self.release)
+        if sum(member is not None for member in asked) + self.policy != 1:
+            raise ValueError("a request is one load, one bill, several items, a release batch or the policy")
 
 
 class AskedLoad(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="load"):
@@ -109,6 +130,16 @@ def bill_request(pseudonym: str, period_start: int, windows: list[Document]) -> 
     return canonical_json(Request(bill=BillRequest(pseudonym, period_start, windows)))
 
 
+def items_request(items: Sequence[Item]) -> bytes:
+    """Return the request to open several loads and bills, each on its own merits."""
+    return canonical_json(Request(items=list(items)))
+
+
+def release_request(name: str) -> bytes:
+    """Return the request for a stored release batch by its document's id."""
+    return canonical_json(Request(release=name))
+
+
 def policy_request() -> bytes:
     """Return the question for the policy in force."""
     return canonical_json(Request(policy=True))
@@ -120,6 +151,26 @@ def parse_request(message: bytes) -> Request:
         return msgspec.json.decode(message, type=Request, strict=True)
     except (msgspec.DecodeError, RecursionError):
         raise ValueError("not a request") from None
+
+
+class _Answers(msgspec.Struct, frozen=True):
+    answers: list[msgspec.Raw]
+
+
+def joined_answers(answers: Sequence[bytes]) -> bytes:
+    """Return the answer to several items: their own answers as they are, in the order of the items."""
+    return canonical_json({"status": "answers", "answers": [msgspec.Raw(answer) for answer in answers]})
+
+
+def parse_answers(message: bytes, count: int) -> list[bytes]:
+    """Return the answers to ``count`` items, byte for byte as `joined_answers` was given; raises ValueError."""
+    try:
+        answers = msgspec.json.decode(message, type=_Answers, strict=True).answers
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise ValueError("not an answer to several items") from None
+    if len(answers) != count:
+        raise ValueError(f"{len(answers)} answers to {count} items")
+    return [bytes(answer) for answer in answers]
 
 
 def committed(answer: dict[str, Any], opening: bytes) -> str:

@@ -1,7 +1,7 @@
-"""What the key holder must never forget: what is spent, what it answered, and its log (its own SQLite file).
+"""What the key holder must never forget: what is spent, what it answered and proved, its log (its own SQLite file).
 
-A decision is one transaction: spends, log entry and answer become durable together, before the answer leaves. Primary
-keys make a second spend impossible even where the gate were wrong.
+A decision is one transaction: spends, release batch, log entry and answer become durable together, before the answer
+leaves. Primary keys make a second spend impossible even where the gate were wrong.
 """
 
 import fcntl
@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS spent_windows (
 CREATE TABLE IF NOT EXISTS answers (
     request TEXT PRIMARY KEY,
     answer BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS release_batches (
+    id TEXT PRIMARY KEY,
+    document BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (
     seq INTEGER PRIMARY KEY,
@@ -98,6 +102,11 @@ class State:
         query = "SELECT window_start FROM spent_windows WHERE pseudonym = ?"
         return {row[0] for row in self._db.execute(query, (pseudonym,))}
 
+    def release_batch(self, name: str) -> bytes | None:
+        """Return a signed release batch (JSON) by its document's id, or None."""
+        row = self._db.execute("SELECT document FROM release_batches WHERE id = ?", (name,)).fetchone()
+        return bytes(row[0]) if row else None
+
     def head(self) -> Head:
         """Return the log's last entry by number and name."""
         row = self._db.execute("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1").fetchone()
@@ -122,6 +131,10 @@ class State:
     def keep_answer(self, request: str, answer: bytes) -> None:
         """Keep an answer for every repetition of its request."""
         self._db.execute("INSERT INTO answers (request, answer) VALUES (?, ?)", (request, answer))
+
+    def keep_release_batch(self, name: str, document: bytes) -> None:
+        """Keep a signed release batch (JSON) for whoever asks for it."""
+        self._db.execute("INSERT INTO release_batches (id, document) VALUES (?, ?)", (name, document))
 
     # --- The log as a whole -------------------------------------------------------------------------------------
 

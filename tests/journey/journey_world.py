@@ -29,14 +29,15 @@ from gateway.reception import Arrival, Reception
 from mdms.ingest.routes import ingest_routes
 from mdms.keyholder.gate import Gate, Policy
 from mdms.keyholder.holder import KeyHolder
+from mdms.keyholder.keyring import hold
 from mdms.keyholder.log_file import LogFile
 from mdms.keyholder.state import State
 from mdms.periods import parse_periods
 from mdms.releases import ReleaseWorker
 from mdms.rosters import load_rosters
 from mdms.store import Store
-from paillier.decryption import Decryptor
-from paillier.private_key import generate_keypair
+from paillier.private.decryption import Decryptor
+from paillier.private.key import generate_keypair
 from protocol import documents, keychain, rosters, wire
 from protocol.reports import MAX_BATCH, Batch, BatchAnswer
 
@@ -312,7 +313,7 @@ class World:
         folder = self.folder / "keyholder"
         self.state = State(folder / "keyholder.sqlite3")
         gate = Gate(Policy(K, parse_periods("day"), ("unsafe_short_periods",)), self.book, DEPLOYMENT)
-        keyring = {PRIVATE.public.fingerprint: DECRYPTOR}
+        keyring = {PRIVATE.public.fingerprint: hold(PRIVATE)}
         log_file = LogFile(folder / "release-log.jsonl", self.state)
         self.holder = KeyHolder(gate, keyring, self.state, log_file, LOG_KEY, DEPLOYMENT, self)
 

@@ -14,16 +14,15 @@ from mdms import create_app
 from mdms.config import load_mdms_config
 from mdms.keyholder.gate import Gate, Policy
 from mdms.keyholder.holder import KeyHolder
-from mdms.keyholder.keyring import seal_log_key, seal_private_key
+from mdms.keyholder.keyring import hold, seal_log_key, seal_private_key
 from mdms.keyholder.log_file import LogFile
-from mdms.keyholder.messages import bill_request, load_request
+from mdms.keyholder.messages import bill_request, items_request, load_request
 from mdms.keyholder.state import State
 from mdms.keyholder.vault import Scrypt
 from mdms.periods import parse_periods
 from mdms.rosters import RosterBook
 from paillier import ENERGY_SLOTS, Encryptor, add, to_base64url
-from paillier.decryption import Decryptor
-from paillier.private_key import generate_keypair
+from paillier.private.key import generate_keypair
 from protocol import documents, reports, windows, wire
 from protocol.documents import canonical_json, generate_signing_key, public_key_bytes
 from protocol.rosters import Member, Roster, sign_roster
@@ -173,7 +172,7 @@ class Bench:
         self.north = Street("north")
         self.south = Street("south")
         self.book = RosterBook([self.north.roster, self.south.roster])
-        self.keyring = {s.public.fingerprint: Decryptor(s.private) for s in (self.north, self.south)}
+        self.keyring = {s.public.fingerprint: hold(s.private) for s in (self.north, self.south)}
 
     def policy(self, period="month", unsafe=(), k=K):
         return Policy(k, parse_periods(period), tuple(unsafe))
@@ -234,6 +233,9 @@ class BenchHolder:
 
     def load(self, document):
         return json.loads(self.answer(load_request(document)))
+
+    def items(self, *items):
+        return json.loads(self.answer(items_request(items)))["answers"]
 
     def bill(self, windows_, name, period_start=MARCH):
         return json.loads(self.answer(bill_request(name, period_start, windows_)))

@@ -4,13 +4,15 @@ import pytest
 import test_mdms_gate_bills as bills
 import test_mdms_gate_loads as loads
 import test_mdms_ingest as ingest
+import test_mdms_release_batches as batches
 import test_mdms_release_memory as memory
 import test_mdms_releases as releases
 from mdms_bench import APRIL
 
 from mdms.ingest import judgement
-from mdms.keyholder import gate, log
+from mdms.keyholder import gate, holder, log
 from mdms.keyholder.state import State
+from paillier import proofs
 
 RED = (AssertionError, KeyError, pytest.fail.Exception)
 
@@ -99,3 +101,39 @@ def test_answers_that_are_not_repeated_turn_a_test_red(bench, north, tmp_path, m
     monkeypatch.setattr(State, "stored_answer", lambda *_: None)
     with pytest.raises(RED):
         releases.test_a_worker_killed_between_answer_and_store_loses_nothing(bench, north, tmp_path)
+
+
+def day_holder(bench, folder):
+    folder.mkdir()
+    return bench.holder(folder, bills.MARCH + batches.DAY, bench.policy("day", ["unsafe_short_periods"]))
+
+
+def test_an_item_that_is_not_spent_at_once_turns_a_test_red(bench, north, tmp_path, monkeypatch):
+    monkeypatch.setattr(holder.KeyHolder, "_spend", lambda *_: None)
+    with pytest.raises(RED):
+        batches.test_an_item_finds_spent_what_the_one_before_it_spent(day_holder(bench, tmp_path / "h"), north)
+
+
+def test_a_proof_that_is_not_verified_turns_a_test_red(bench, north, tmp_path, monkeypatch):
+    one = day_holder(bench, tmp_path / "h")
+    with monkeypatch.context() as planted:
+        planted.setattr(proofs, "verify_decryptions", lambda *_: None)
+        with pytest.raises(RED):
+            batches.test_a_decryption_that_is_wrong_is_not_proved(north, one, monkeypatch)
+    one.close()
+
+
+def test_a_fault_that_is_taken_for_a_refusal_turns_a_test_red(bench, north, tmp_path, monkeypatch):
+    monkeypatch.setattr(holder, "DecryptionFailed", KeyError)
+    with pytest.raises(RED):
+        batches.test_a_fault_in_a_decryption_lets_nothing_out_and_spends_nothing(
+            north, day_holder(bench, tmp_path / "h"), monkeypatch
+        )
+
+
+def test_a_batch_that_mixes_loads_and_bills_turns_a_test_red(bench, north, south, tmp_path, monkeypatch):
+    monkeypatch.setattr(holder, "together", lambda opened: [list(opened)])
+    with pytest.raises(RED):
+        batches.test_loads_and_bills_of_one_request_are_proved_apart(
+            bench, north, south, day_holder(bench, tmp_path / "h")
+        )

@@ -305,7 +305,7 @@ def test_the_web_server_loads_no_private_half_and_the_key_holder_no_web_framewor
         "import sys, mdms, pathlib; from mdms.config import load_mdms_config;"
         "mdms.create_app(load_mdms_config(pathlib.Path(sys.argv[1])));"
         "import mdms.releases;"
-        "assert not {'paillier.private_key', 'paillier.decryption'} & set(sys.modules)"
+        "assert not [name for name in sys.modules if name.startswith('paillier.private')]"
     )
     other = "import sys, mdms.keyholder.process; assert not {'flask', 'sqlalchemy'} & set(sys.modules)"
     mdms, _ = bench.write(tmp_path)

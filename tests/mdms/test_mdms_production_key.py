@@ -12,7 +12,7 @@ from mdms.keyholder.messages import load_request
 from mdms.keyholder.state import State
 from mdms.rosters import RosterBook
 from paillier import Encryptor
-from paillier.private_key import generate_keypair
+from paillier.private.key import generate_keypair
 
 
 def test_a_load_under_3072_bits_is_released(tmp_path):

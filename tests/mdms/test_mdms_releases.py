@@ -7,11 +7,14 @@ import pytest
 from mdms_bench import APRIL, DAY, DEPLOYMENT, INTERVAL, MARCH, METERS, ManualClock, energy, pseudonym
 from sqlalchemy.exc import OperationalError
 
+from mdms import releases
 from mdms.ingest.admission import admit
 from mdms.ingest.judgement import judge
 from mdms.keyholder.client import KeyHolderUnavailable
+from mdms.keyholder.messages import release_request
 from mdms.releases import ReleaseWorker
 from mdms.store import Store
+from protocol.releases import open_batch
 from protocol.windows import WINDOW_S
 
 
@@ -301,3 +304,132 @@ def test_monthly_bills_follow_the_calendar(bench, north, tmp_path):
     [bill] = utility.store.bills()
     assert (bill.status, bill.windows) == ("released", 248)
     utility.close()
+
+
+# --- Many at once -------------------------------------------------------------------------------------------------
+
+
+def kinds(utility):
+    """What the key holder was asked, question by question, and how many items each had."""
+    asked = [json.loads(message) for message in utility.line.asked]
+    return [("items", len(told["items"])) if "items" in told else (next(iter(told)), 1) for told in asked]
+
+
+def test_a_day_goes_through_in_few_questions(utility, north):
+    utility.receive(*(north.load(MARCH + at * INTERVAL) for at in range(70)))
+    for meter in range(3):
+        utility.receive(*north.windows(MARCH, MARCH + DAY, meter))
+    assert utility.settle(MARCH + DAY)
+    assert kinds(utility) == [
+        ("policy", 1),
+        *(("items", 64), ("release", 1), ("items", 6), ("release", 1)),
+        *(("items", 3), ("release", 1)),
+    ]
+    assert {load.status for load in utility.store.loads()} == {"released"}
+    assert len({load.batch for load in utility.store.loads()}) == 2
+    assert [bill.import_mwh for bill in utility.store.bills()] == [8, 8, 8]
+    assert len({bill.batch for bill in utility.store.bills()}) == 1
+
+
+def test_a_request_is_no_longer_than_the_key_holder_takes(utility, north, monkeypatch):
+    monkeypatch.setattr(releases, "MOST_BYTES", 20_000)
+    for meter in range(5):
+        utility.receive(*north.windows(MARCH, MARCH + 2 * DAY, meter))
+    assert utility.settle(MARCH + 2 * DAY)
+    assert len(list(utility.store.bills())) == 10
+    questions = [message for message in utility.line.asked if b'"items"' in message]
+    assert 3 < len(questions) <= 10
+    assert all(len(message) < 40_000 for message in questions)
+
+
+def test_a_tenancys_next_period_waits_for_the_decision_before_it(utility, north):
+    empty = range(MARCH, MARCH + DAY, WINDOW_S)
+    for meter in range(2):
+        utility.receive(*north.windows(MARCH, MARCH + 3 * DAY, meter, empty=empty))
+    assert utility.settle(MARCH + 3 * DAY)
+    asked = [message for message in map(json.loads, utility.line.asked) if "items" in message]
+    periods = [[item["bill"]["period_start"] for item in message["items"]] for message in asked]
+    assert periods == [[MARCH] * 2, [MARCH + DAY] * 2, [MARCH + 2 * DAY] * 2]
+    # What was empty on the first day joins the second.
+    assert [len(item["bill"]["windows"]) for item in asked[1]["items"]] == [16, 16]
+
+
+def test_a_proof_is_stored_before_what_it_proves(bench, north, tmp_path):
+    utility = Utility(bench, tmp_path)
+    utility.receive(north.load(), *north.windows(MARCH, MARCH + DAY))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for name in ("keep_release_batch", "keep_load_release"):
+        real = getattr(utility.store, name)
+        setattr(utility.store, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            utility.settle(MARCH + DAY)
+        setattr(utility.store, name, real)
+        assert list(utility.store.loads()) == []
+        utility.restart_worker()
+    assert utility.settle(MARCH + DAY)
+    decided = [*utility.store.loads(), *utility.store.bills()]
+    documents = utility.store.release_batches([decision.batch for decision in decided])
+    for decision in decided:
+        batch = open_batch(documents[decision.batch], DEPLOYMENT, bench.log_key.public_key())
+        assert batch.items[0].import_mwh == decision.import_mwh
+    utility.close()
+
+
+def test_another_proof_than_the_one_that_was_asked_for_is_not_taken(utility, north):
+    utility.receive(north.load())
+    assert utility.settle(MARCH + INTERVAL)
+    _, other = utility.line.ask(release_request(next(utility.store.loads()).batch))
+    utility.receive(north.load(MARCH + INTERVAL))
+    real = utility.line.ask
+    for lie in (other, {"status": "release", "release": {}}, {"status": "unknown_release"}):
+
+        def lying(message, lie=lie):
+            answer, told = real(message)
+            return (b"", lie) if b'"release":' in message else (answer, told)
+
+        utility.line.ask = lying
+        assert not utility.settle(MARCH + 2 * INTERVAL)
+        assert len(list(utility.store.loads())) == 1
+    utility.line.ask = real
+    assert utility.settle(MARCH + 2 * INTERVAL)
+    assert [load.status for load in utility.store.loads()] == ["released"] * 2
+
+
+def test_what_was_decided_before_there_were_proofs_keeps_its_answer(utility, north, monkeypatch):
+    utility.receive(north.load())
+    real = utility.line.ask
+
+    def old(message):
+        answer, told = real(message)
+        if told["status"] != "answers":
+            return answer, told
+        for one in told["answers"]:
+            del one["batch"], one["root"]
+        return json.dumps(told).encode(), told
+
+    utility.line.ask = old
+    assert utility.settle(MARCH + INTERVAL)
+    [load] = utility.store.loads()
+    assert (load.status, load.batch) == ("released", None)
+
+
+def test_a_key_holder_that_answers_nonsense_is_asked_again(utility, north):
+    utility.receive(north.load())
+    real = utility.line.ask
+    for nonsense in (
+        b'{"status":"answers"}',
+        b'{"status":"answers","answers":[]}',
+        b'{"status":"answers","answers":[1]}',
+    ):
+
+        def broken(message, nonsense=nonsense):
+            return real(message) if b"policy" in message else (nonsense, {"status": "answers"})
+
+        utility.line.ask = broken
+        assert not utility.settle(MARCH + INTERVAL)
+    utility.line.ask = real
+    assert utility.settle(MARCH + INTERVAL)
+    assert [load.status for load in utility.store.loads()] == ["released"]

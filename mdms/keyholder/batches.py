@@ -1,0 +1,112 @@
+"""Release batches: sums that were opened together, and the proof that each is what its reports add up to.
+
+Loads are public and bills are personal, so they never stand in one batch; and one batch has one Paillier key. Every
+item has a root of its own, with which whoever knows that item alone can check it; the batch's root proves all of
+them for the price of one.
+
+Rule 1: only sums that passed the gate are proved, and only with what they opened to. The root of a ciphertext is its
+randomiser: to whoever has it, the ciphertext is open.
+Rule 2: a proof is verified before it leaves (`Prover`). One computed wrongly would give the key's factors away.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from msgspec.structs import replace
+
+from paillier.keys import PublicKey
+from paillier.packing import ENERGY_SLOTS
+from paillier.private.proving import Prover
+from paillier.proofs import Claim, root_to_base64url
+from protocol.releases import (
+    BILLS,
+    LOADS,
+    MAX_DOCUMENTS,
+    MAX_ITEMS,
+    ReleaseBatch,
+    Released,
+    ReleasedBill,
+    ReleasedLoad,
+    proof_context,
+)
+
+from .gate import Permit, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A sum that was opened: of which request's item, under which permit, of which ciphertext; energies in mWh."""
+
+    name: str
+    permit: Permit
+    total: int
+    import_mwh: int
+    export_mwh: int
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a load or a bill."""
+        return LOADS if self.permit.interval_start is not None else BILLS
+
+    @property
+    def claim(self) -> Claim:
+        """What is to be proved."""
+        return Claim(self.total, ENERGY_SLOTS.pack((self.import_mwh, self.export_mwh)))
+
+
+def together(opened: Sequence[Opened]) -> Iterator[list[Opened]]:
+    """Yield the sums that make one batch each, in their order."""
+    ordered = sorted(opened, key=_batch_of)  # stable
+    for _, several in groupby(ordered, key=_batch_of):
+        batch: list[Opened] = []
+        documents = 0
+        for item in several:
+            documents += len(item.permit.documents)
+            if batch and (len(batch) == MAX_ITEMS or documents > MAX_DOCUMENTS):
+                yield batch
+                batch, documents = [], len(item.permit.documents)
+            batch.append(item)
+        yield batch
+
+
+def _batch_of(opened: Opened) -> tuple[str, str, str]:
+    return opened.permit.neighbourhood, opened.permit.public_key.fingerprint, opened.kind
+
+
+def prove(prover: Prover, deployment: str, policy: Policy, opened: Sequence[Opened]) -> ReleaseBatch:
+    """Return the proved batch of sums that `together` put together.
+
+    Raises PaillierError where the machine computed something wrong; nothing of the batch may leave then.
+    """
+    first = opened[0]
+    batch = ReleaseBatch(
+        deployment=deployment,
+        neighbourhood=first.permit.neighbourhood,
+        paillier_key=first.permit.public_key.fingerprint,
+        kind=first.kind,
+        k=policy.min_contributors,
+        unsafe=list(policy.unsafe),
+        items=[_item(item, prover) for item in opened],
+        root="",
+    )
+    root = prover.prove([item.claim for item in opened], proof_context(batch))
+    return replace(batch, root=root_to_base64url(first.permit.public_key, root))
+
+
+def _item(opened: Opened, prover: Prover) -> Released:
+    permit = opened.permit
+    key: PublicKey = permit.public_key
+    root = root_to_base64url(key, prover.root(opened.claim))
+    if permit.interval_start is not None:
+        return ReleasedLoad(permit.interval_start, permit.documents[0], opened.import_mwh, opened.export_mwh, root)
+    assert permit.pseudonym is not None, "a permit is for a load or a bill"
+    assert permit.period_start is not None, "a bill has a period"
+    return ReleasedBill(
+        permit.pseudonym,
+        permit.period_start,
+        list(permit.documents),
+        opened.import_mwh,
+        opened.export_mwh,
+        root,
+    )
