@@ -25,7 +25,7 @@ from protocol.envelopes import ENVELOPE, fingerprint, seal_root
 from protocol.reports import PSEUDONYM_BYTES
 from protocol.rosters import Member, Roster, open_roster, sign_roster
 
-from .ceremony import OPERATOR_KEY, Facts, read_facts, read_passphrase
+from .ceremony import OPERATOR_KEY, Facts, checked_key, read_facts, read_passphrase
 from .deployment import Deployment, DeploymentError, write_document, write_private
 
 DEFAULT_RATING_W = 3 * 100 * 230  # three phases of 100 A
@@ -70,6 +70,8 @@ def enrol(folder: Deployment, facts: Facts, terms: Terms, meters: Sequence[NewMe
         if (folder.meters / f"{meter.system_title.hex()}.json").exists():
             raise DeploymentError(f"meter {meter.system_title.hex()} is enrolled already")
     place = known[terms.neighbourhood]
+    # A roster is the operator's word that this key may be encrypted under: not without its proof.
+    checked_key(folder.facts.parent, facts.deployment, place)
     before = newest_roster(folder, facts, terms.neighbourhood)
     if before is not None and before.valid_from > terms.since:
         raise DeploymentError(
