@@ -50,6 +50,18 @@ replay: setup ## run a file of readings through the real processes: READINGS=fil
 	@test -n "$(OUT)$(findstring --help,$(ARGS))" || { echo "replay: say OUT=folder, new or empty" >&2; exit 2; }
 	@$(PY) -m scripts.replay --readings "$(READINGS)" --out "$(OUT)" $(ARGS)
 
+# The peers that the benchmark measures, apart from the environment: nobody else pays for them.
+BENCH := build/bench
+$(BENCH)/.complete: requirements-bench.lock $(VENV)/.complete
+	@echo "setting up $(BENCH), the benchmark's peers (once)"
+	@rm -rf $(BENCH)
+	@$(PY) -m scripts.bench.installing $(BENCH)
+	@touch $@
+
+.PHONY: bench
+bench: setup $(BENCH)/.complete ## measure Paillier and the concentrator's path beside other libraries (ARGS="--quick --json FILE")
+	@$(PY) -m scripts.bench $(ARGS)
+
 .PHONY: figures
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)
@@ -69,10 +81,12 @@ vendor: ## build the pages' third-party scripts anew from npm's packages (needs 
 pictures: setup ## take the documentation's pictures of the pages (needs Chromium and its driver)
 	@$(PY) -m scripts.pictures $(ARGS)
 
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+  --no-annotate -q
 .PHONY: lock
-lock: ## make requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -q -o requirements.lock
+lock: ## make requirements.lock and requirements-bench.lock anew (needs uv)
+	uv pip compile pyproject.toml --all-extras $(LOCKED) -o requirements.lock
+	uv pip compile scripts/bench/peers.in -c requirements.lock $(LOCKED) -o requirements-bench.lock
 
 .PHONY: clean
 clean: ## remove the environment and what tests leave behind

@@ -56,7 +56,8 @@ def test_a_day_balances_and_leaves_no_reading_behind(tmp_path):
         assert measured > 10_000
     # The simulated world is gone, and nothing that the system kept holds an energy of a single interval.
     kept = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
-    canaries = [energy for energy in readings_of_the_day() if energy > 100_000]
+    # Round ones are left out: of their eight bytes two are not zero, and a database's pages hold such by themselves.
+    canaries = [energy for energy in readings_of_the_day() if energy > 100_000 and energy % 256]
     assert len(canaries) > 500
     for energy in canaries:
         wh = f"{energy // 1000}.{energy % 1000:03d}".encode()

@@ -1,5 +1,6 @@
 """The documentation says what there is: every setting, command and option is in it, and what it names exists."""
 
+import argparse
 import ast
 import importlib
 import re
@@ -196,10 +197,13 @@ def command_modules():
 
 
 def click_commands():
-    """Yield (how it is called, click command) of every command and subcommand."""
+    """Yield (how it is called, click command or argparse parser) of every command and subcommand."""
     for module, called in command_modules():
-        values = vars(importlib.import_module(module)).values()
-        (root,) = groups_or_commands(list(values))
+        names = vars(importlib.import_module(module))
+        if "make_parser" in names:  # argparse: what has to run without click
+            yield called, names["make_parser"]()
+            continue
+        (root,) = groups_or_commands(list(names.values()))
         yield called, root
         if isinstance(root, click.Group):
             yield from ((f"{called} {name}", command) for name, command in root.commands.items())
@@ -211,6 +215,9 @@ def groups_or_commands(values):
 
 
 def parameters(command):
+    if isinstance(command, argparse.ArgumentParser):
+        names = [name for action in command._actions for name in action.option_strings or [action.dest]]
+        return [name for name in names if name not in ("-h", "--help")]
     found = []
     for parameter in command.params:
         if isinstance(parameter, click.Argument):
