@@ -27,8 +27,8 @@ class Effort:
     quick: bool
 
 
-FULL = Effort(batches=15, batch_s=0.05, one_by_one=5, quick=False)
-QUICK = Effort(batches=5, batch_s=0.01, one_by_one=2, quick=True)
+FULL = Effort(batches=31, batch_s=0.02, one_by_one=5, quick=False)
+QUICK = Effort(batches=7, batch_s=0.006, one_by_one=2, quick=True)
 
 
 @dataclass
