@@ -1,6 +1,7 @@
 """What time closes: loads after the grace, windows when complete or after the accepted delay, chains after it."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -9,7 +10,7 @@ import paillier
 from protocol import keychain, windows
 from protocol.reports import BillingWindow, IntervalLoad, pack_bitmap
 
-from .aggregate import SealedWindow, Tail
+from .aggregate import OpenWindow, SealedWindow, Tail
 from .intake import DataDecryption
 from .ledger import Ledger, Meter
 from .neighbourhood import Neighbourhood
@@ -22,6 +23,10 @@ CHUNK = 200  # closings in one transaction: a long outage is caught up without h
 EVENTS_S = 366 * DAY_S  # how long a meter's events are kept
 ERASED_UNTIL = "today of the last erasure"
 NEVER = -1
+
+
+# A street's oldest windows are of the same few hours, and the calendar takes longer than a look at the ledger.
+_window_at = functools.lru_cache(maxsize=1024)(windows.window_of)
 
 
 def confirm_clock(ledger: Ledger, now_ms: int) -> None:
@@ -42,7 +47,10 @@ class Closing:
         min_contributors: int,
         grace_s: int,
         accepted_delay_days: int,
+        trusted: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``trusted`` says whether the clock may be believed: until then nothing is closed and nothing erased."""
+        self._trusted = trusted
         self._ledger = ledger
         self._outbox = outbox
         self._neighbourhoods = neighbourhoods
@@ -55,11 +63,13 @@ class Closing:
 
     def close(self, now_ms: int) -> None:
         """Close everything that is due. Each transaction holds a closing whole, with its signed report."""
+        if not self._trusted():
+            return
         now = now_ms // 1000
         for name, place in self._neighbourhoods.items():
             while self._close_loads(name, place, now):
                 pass
-        for title in self._ledger.titles():
+        for title in self._due(now):
             while self._seal_windows(title, now):
                 pass
         while self.close_segments(now_ms):
@@ -95,22 +105,40 @@ class Closing:
 
     def _load(self, name: str, place: Neighbourhood, start: int) -> IntervalLoad:
         total, pseudonyms = self._ledger.take_load(name, start)
-        members = {at for at, member in enumerate(place.roster.members) if member.pseudonym in pseudonyms}
+        roster = place.in_force(start)
+        members = {at for at, member in enumerate(roster.members) if member.pseudonym in pseudonyms}
+        whole = len(members) == len(pseudonyms)
+        if not whole:
+            # Its roster came after it was counted: the sum holds a meter that nobody would be told of.
+            log.error("alarm: a load holds a meter that its roster does not name; no sum is sent", neighbourhood=name)
         text = None
-        if total is not None and len(members) >= self._k:
+        if total is not None and len(members) >= self._k and whole:
             key = place.encryption.public_key
             text = paillier.to_base64url(key, paillier.from_bytes(key, total))
         return IntervalLoad(
             neighbourhood=name,
-            roster_version=place.roster.version,
+            roster_version=roster.version,
             interval_start=start,
-            interval_s=place.roster.interval_s,
-            contributors=pack_bitmap(members, len(place.roster.members)),
-            paillier_key=place.roster.paillier_key,
+            interval_s=roster.interval_s,
+            contributors=pack_bitmap(members, len(roster.members)),
+            paillier_key=roster.paillier_key,
             ciphertext=text,
         )
 
     # --- Billing windows ----------------------------------------------------------------------------------------
+
+    def _due(self, now: int) -> list[bytes]:
+        """Return the titles of the meters whose oldest window is due: at most ticks, of thousands, none."""
+        due = []
+        for title, neighbourhood, start, present in self._ledger.oldest_windows():
+            place = self._neighbourhoods[neighbourhood]
+            if self._is_due(place, OpenWindow(_window_at(start, place.zone), present), now):
+                due.append(title)
+        return due
+
+    def _is_due(self, place: Neighbourhood, window: OpenWindow, now: int) -> bool:
+        end = window.span.end
+        return end + self._delay_s <= now or (end <= now and window.complete(place.roster.interval_s))
 
     def _seal_windows(self, title: bytes, now: int) -> bool:
         """Seal at most CHUNK of a meter's windows, in order; returns whether there may be more."""
@@ -120,9 +148,11 @@ class Closing:
                 assert meter is not None, "meters are not removed"
                 place = self._neighbourhoods[meter.neighbourhood]
                 span = windows.window_of(meter.next_window, place.zone)
+                left = place.left(meter.pseudonym)
+                if left is not None and span.start >= left:
+                    return False  # its tenancy is over, and every window of it is sealed
                 window, register = self._ledger.window(title, span)
-                complete = window.complete(place.roster.interval_s) and span.end <= now
-                if not complete and span.end + self._delay_s > now:
+                if not self._is_due(place, window, now):
                     return False
                 key = place.encryption.public_key
                 if register is not None:

@@ -33,6 +33,22 @@ class Settings:
 DEFAULTS = Settings()
 
 
+# What the concentrator says at its start: what each mode protects against, and what it gives up (decision 18).
+_STORED = "what is stored and sent opens with the neighbourhood's private key alone"
+PROTECTS = {
+    STRICT: f"{_STORED}; a copy of the memory adds the readings that are in clear in that moment, and no others",
+    POOL: f"{_STORED}, unless the memory was copied just before: then as many values open as the pool held",
+    FOLD: f"{_STORED}; two looks at the memory within one commit say what was folded between them",
+}
+
+
+class PoolState(NamedTuple):
+    """How many randomisers wait in a pool, and how often one was wanted when none did."""
+
+    waiting: int
+    misses: int
+
+
 class SettingsError(Exception):
     """The settings do not fit the neighbourhood's key; the message names the one that does not."""
 
@@ -137,6 +153,10 @@ class PaillierEncryption:
     def has_pool(self) -> bool:
         """Say whether there is a pool for ``prepare`` to fill."""
         return self._pool is not None
+
+    def pool_state(self) -> PoolState | None:
+        """Return how the pool fares; None where there is none."""
+        return None if self._pool is None else PoolState(len(self._pool), self._pool.misses)
 
     def prepare(self) -> bool:
         """Make one randomiser ahead, if there is a pool and room in it; returns whether one was made."""

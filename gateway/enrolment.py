@@ -1,18 +1,26 @@
-"""Enrolment records: what the concentrator is given of a meter, once, and then keeps in its ledger only."""
+"""What the operator gives the concentrator: rosters to keep, and records and revocations of meters, once.
+
+A record's keys are kept in the ledger only, then the record is erased.
+"""
 
 import os
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from Crypto.PublicKey.ECC import EccKey
 from msgspec import Meta
 
-from protocol.documents import Document, DocumentError, import_public_key, key_id, parse
+from protocol.documents import Document, DocumentError, canonical_json, parse, sign, verify
 from protocol.keychain import KEY_BYTES
 from protocol.reports import Count, Name, Pseudonym, Seconds
 from protocol.rosters import Roster, open_roster
 
 Key = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{{2 * KEY_BYTES}}}\Z")]
+Title = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+Register = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+REVOCATION = "revocation"
 
 
 class EnrolmentError(Exception):
@@ -20,19 +28,26 @@ class EnrolmentError(Exception):
 
 
 class EnrolmentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A meter as its enrolment left it. Keys are hex, registers mWh at ``since`` (UTC seconds)."""
+    """A meter as its enrolment left it. Keys are hex, registers mWh at ``since`` (UTC seconds).
 
-    system_title: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+    A meter that takes another's place names it in ``replaces`` (system title, hex) and has its pseudonym; ``final_...``
+    are the other's registers when it was taken down, None where they could not be read.
+    """
+
+    system_title: Title
     pseudonym: Pseudonym
     neighbourhood: Name
     since: Seconds
     series: Annotated[int, Meta(ge=0, lt=1 << 32)]
-    first_import_mwh: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-    first_export_mwh: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+    first_import_mwh: Register
+    first_export_mwh: Register
     epoch: Count
     hop_chain: Key
     hello_key: Key
     time_key: Key
+    replaces: Title | None = None
+    final_import_mwh: Register | None = None
+    final_export_mwh: Register | None = None
 
     def __repr__(self) -> str:
         return f"<EnrolmentRecord {self.system_title}>"
@@ -66,26 +81,46 @@ def erase_record(path: Path) -> None:
         raise EnrolmentError(f"cannot erase {path}: {error.strerror}") from None
 
 
-def read_rosters(folder: Path, deployment: str, operator_key: str, identity_id: str) -> dict[str, Roster]:
-    """Return the newest roster of each neighbourhood that this concentrator serves; raises EnrolmentError."""
-    newest: dict[str, Roster] = {}
+class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's word that a meter's keys are not its own any more; ``revoked_at`` in UTC seconds."""
+
+    neighbourhood: Name
+    system_title: Title
+    revoked_at: Seconds
+
+
+def sign_revocation(operator: EccKey, deployment: str, revocation: Revocation) -> Document:
+    """Return the revocation as the operator's signed document."""
+    return sign(operator, REVOCATION, deployment, canonical_json(revocation))
+
+
+def read_revocation(path: Path, deployment: str, operator: EccKey) -> Revocation | None:
+    """Read one revocation, None where the file is no signed document at all; raises EnrolmentError."""
     try:
-        operator = import_public_key(operator_key)
-        for path in sorted(folder.glob("*.json")):
-            document: Document = parse(path.read_bytes(), Document)
-            try:
-                roster = open_roster(document, deployment, operator)
-            except DocumentError as error:
-                raise EnrolmentError(f"{path}: {error}") from None
-            if key_id(roster.concentrator_key()) != identity_id:
-                continue  # another concentrator's neighbourhood
-            known = newest.get(roster.neighbourhood)
-            if known is None or roster.version > known.version:
-                newest[roster.neighbourhood] = roster
+        document: Document = parse(path.read_bytes(), Document)
     except OSError as error:
-        raise EnrolmentError(f"cannot read the rosters in {folder}: {error.strerror}") from None
+        raise EnrolmentError(f"cannot read {path}: {error.strerror}") from None
+    except DocumentError:
+        return None
+    try:
+        if document.type != REVOCATION:
+            raise DocumentError("not a revocation")
+        revocation: Revocation = parse(verify(document, deployment, operator), Revocation)
     except DocumentError as error:
-        raise EnrolmentError(f"the rosters in {folder} cannot be used: {error}") from None
-    if not newest:
-        raise EnrolmentError(f"no roster in {folder} names this concentrator's key {identity_id}")
-    return newest
+        raise EnrolmentError(f"{path}: {error}") from None
+    return revocation
+
+
+def read_roster(path: Path, deployment: str, operator: EccKey) -> Roster:
+    """Read one signed roster; raises EnrolmentError."""
+    try:
+        return open_roster(parse(path.read_bytes(), Document), deployment, operator)
+    except OSError as error:
+        raise EnrolmentError(f"cannot read {path}: {error.strerror}") from None
+    except DocumentError as error:
+        raise EnrolmentError(f"{path}: {error}") from None
+
+
+def incoming(folder: Path) -> list[Path]:
+    """Return the files of a folder that are meant for us, in their names' order: ``*.json``, not hidden."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))

@@ -1,4 +1,6 @@
-"""What one batch has folded (fold mode): sums that are open in memory, until each is emitted into the ledger. No I/O.
+"""What one batch has open: sums in memory, until each is emitted into the ledger. No I/O.
+
+In fold mode they absorb plaintexts, and need the rules; in strict and pool mode a load is a product of ciphertexts.
 
 Rule 1: nothing here outlives the batch's transaction. Frames are acknowledged behind its commit, so what a crash
 takes away is sent again.
@@ -14,7 +16,7 @@ from paillier import Accumulator, PublicKey
 from protocol.windows import Span
 from protocol.wire import Reading
 
-from .aggregate import OpenWindow, Tail
+from .aggregate import DataAggregator, OpenWindow, Tail
 
 
 class FoldedLoad:
@@ -37,6 +39,26 @@ class FoldedLoad:
     def emit(self) -> int:
         """Return the sum under a fresh randomiser."""
         return self._accumulator.emit()
+
+
+class SummedLoad:
+    """An open load of ciphertexts (strict and pool mode): read from the ledger once a batch, and written once."""
+
+    def __init__(self, public_key: PublicKey, aggregator: DataAggregator, total: int | None) -> None:
+        self.public_key = public_key
+        self.titles: list[bytes] = []
+        self._aggregator = aggregator
+        self._total = total
+
+    def add(self, title: bytes, energy: int) -> None:
+        """Add one meter's energies, under a randomiser of their own."""
+        self._total = self._aggregator.add_to_load(self._total, energy)
+        self.titles.append(title)
+
+    def emit(self) -> int:
+        """Return the sum, as blinded as the last energy that was added."""
+        assert self._total is not None, "it was opened for a reading"
+        return self._total
 
 
 class FoldedRegister:
@@ -91,5 +113,5 @@ class FoldedRegister:
 class Folding:
     """Everything that a batch has open: loads by (neighbourhood, interval start), registers by their meter's title."""
 
-    loads: dict[tuple[str, int], FoldedLoad] = field(default_factory=dict)
+    loads: dict[tuple[str, int], FoldedLoad | SummedLoad] = field(default_factory=dict)
     registers: dict[bytes, FoldedRegister] = field(default_factory=dict)

@@ -17,6 +17,8 @@ CORRUPT = "corrupt"
 UNKNOWN_METER = "unknown meter"
 STALE_EPOCH = "stale epoch"
 WRONG_KEY = "wrong key or forged"
+REVOKED = "revoked meter"
+UNTRUSTED_DAYS = 366  # how far a frame's day may be from the chain while this machine does not know the day
 MAX_CACHED_KEYS = 20_000
 MOST_AAD = 0xFEFF
 
@@ -95,8 +97,8 @@ class DataDecryption:
             raise Refused(CORRUPT)
         return header
 
-    def open(self, frame: bytes, keys: MeterKeys | None, now_ms: int) -> Opened:
-        """Return an authentic frame opened; raises Refused.
+    def open(self, frame: bytes, keys: MeterKeys | None, now_ms: int | None) -> Opened:
+        """Return an authentic frame opened; raises Refused. ``now_ms`` None: the clock is not trusted.
 
         The epoch is checked before anything is hashed, so that a flood of frames from the far future costs no
         ratchet steps.
@@ -107,8 +109,7 @@ class DataDecryption:
         if header.type == wire.HELLO:
             key = keys.hello_key
         else:
-            today = keychain.epoch_of(now_ms // 1000)
-            if not today - self._accepted_delay_days <= header.epoch <= today + 1:
+            if not self._accepts(header.epoch, keys.chain.epoch, now_ms):
                 raise Refused(STALE_EPOCH)
             if header.epoch < keys.chain.epoch:
                 raise Refused(STALE_EPOCH)  # enrolled later, or the chain has been erased
@@ -119,6 +120,12 @@ class DataDecryption:
             raise Refused(CORRUPT) from None
         except wire.Forged:
             raise Refused(WRONG_KEY) from None
+
+    def _accepts(self, epoch: int, oldest: int, now_ms: int | None) -> bool:
+        if now_ms is None:
+            return epoch <= oldest + UNTRUSTED_DAYS
+        today = keychain.epoch_of(now_ms // 1000)
+        return bool(today - self._accepted_delay_days <= epoch <= today + 1)
 
     def daily_key(self, system_title: bytes, keys: MeterKeys, epoch: int, label: bytes) -> bytes:
         """Return one of a meter's keys of a day, derived once and kept in memory."""

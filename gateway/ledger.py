@@ -52,7 +52,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = (path.parent / (path.name + ".lock")).open("w")
+            self._lock = (path.parent / (path.name + ".lock")).open("a")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LedgerError(f"{path} is in use by another concentrator: stop that one first") from None
@@ -67,6 +67,7 @@ class Ledger:
                 self._db.execute(f"PRAGMA {pragma}")
             self._open_schema(path)
         except sqlite3.DatabaseError as error:
+            self._lock.close()
             raise LedgerError(f"the ledger {path} cannot be read: {error}") from None
         self._tag_key = secrets.token_bytes(32)
         with self.transaction():
@@ -78,7 +79,11 @@ class Ledger:
         if version > SCHEMA_VERSION:
             raise LedgerError(f"{path} is of version {version}, this concentrator keeps {SCHEMA_VERSION}")
         for number, step in enumerate(STEPS[version:], version + 1):
-            self._db.executescript(f"BEGIN; {step} PRAGMA user_version={number}; COMMIT;")
+            try:
+                self._db.executescript(f"BEGIN; {step} PRAGMA user_version={number}; COMMIT;")
+            except sqlite3.DatabaseError:
+                self._db.close()  # the step is taken back; the next start goes on with it
+                raise
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -149,6 +154,9 @@ class Ledger:
                     first_window,
                 ),
             )
+            self._db.execute(
+                "INSERT INTO first_registers VALUES (?, ?)", (bytes.fromhex(record.system_title), base_register)
+            )
         except sqlite3.IntegrityError:
             raise LedgerError(f"meter {record.system_title} is enrolled already") from None
 
@@ -179,7 +187,8 @@ class Ledger:
 
     def saw_epoch(self, title: bytes, epoch: int) -> None:
         """Keep the highest epoch of which a frame was opened: ACKs are sealed under it."""
-        self._db.execute("UPDATE meters SET seen_epoch = max(seen_epoch, ?) WHERE title = ?", (epoch, title))
+        # Only where it moves: to change a meter's row is to write its registers anew.
+        self._db.execute("UPDATE meters SET seen_epoch = ? WHERE title = ? AND seen_epoch < ?", (epoch, title, epoch))
 
     def set_tail(self, title: bytes, end: int, register: bytes | None) -> None:
         """Keep a meter's newest register."""
@@ -248,8 +257,15 @@ class Ledger:
     ) -> bool:
         """Set a reading aside: its energy as a ciphertext, for the operator to release.
 
-        Returns whether it is new: a meter may send one again when its reading is no longer remembered.
+        Returns whether it is new: a meter may send one again when its reading is no longer remembered, or when the
+        operator has released it.
         """
+        decided = self._db.execute(
+            "SELECT 1 FROM quarantine_decisions WHERE title = ? AND series = ? AND interval_number = ?",
+            (title, series, number),
+        )
+        if decided.fetchone() is not None:
+            return False
         done = self._db.execute(
             "INSERT OR IGNORE INTO quarantine VALUES (?,?,?,?,?,?,?)",
             (title, series, number, start, end, reason, energy),
@@ -329,6 +345,14 @@ class Ledger:
         if row is None:
             return OpenWindow(span), None
         return OpenWindow(span, *row[:3]), row[3]
+
+    def oldest_windows(self) -> list[tuple[bytes, str, int, int]]:
+        """Return (title, neighbourhood, start, intervals present) of every meter's oldest unsealed window."""
+        rows = self._db.execute(
+            "SELECT meters.title, neighbourhood, next_window, coalesce(present, 0) FROM meters"
+            " LEFT JOIN windows ON windows.title = meters.title AND window_start = next_window ORDER BY meters.title"
+        )
+        return rows.fetchall()
 
     def windows_read_since(self, title: bytes, end: int) -> list[tuple[Span, int, bytes]]:
         """Return (span, last reading's end, register) of the unsealed windows last read at ``end`` or later."""

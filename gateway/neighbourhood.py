@@ -1,7 +1,8 @@
-"""A neighbourhood as this concentrator serves it: its roster, its key, its sums."""
+"""A neighbourhood as this concentrator serves it: its rosters, its key, its sums."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
+from functools import cached_property
 
 from protocol import windows
 from protocol.rosters import Roster
@@ -14,12 +15,66 @@ YEARS_CHECKED_S = 2 * 366 * 86400
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Everything that is fixed about a neighbourhood while the daemon runs."""
+    """A neighbourhood from its earliest roster on.
+
+    ``roster`` is that earliest one: its zone, interval and key are those of every version. ``later`` are the versions
+    that follow it, by rising ``valid_from``.
+    """
 
     roster: Roster
     zone: tzinfo
     encryption: PaillierEncryption
     aggregator: DataAggregator
+    later: tuple[Roster, ...] = ()
+
+    def in_force(self, at: int) -> Roster:
+        """Return the roster in force at a time (UTC seconds); before the earliest one's ``valid_from`` that one."""
+        chosen = self.roster
+        for roster in self.later:
+            if roster.valid_from <= at:
+                chosen = roster
+        return chosen
+
+    def names(self, pseudonym: str, at: int) -> bool:
+        """Say whether the roster in force at a time names a meter."""
+        return pseudonym in self._members[self.in_force(at).version]
+
+    def knows(self, pseudonym: str) -> bool:
+        """Say whether any roster names a meter, one that is not in force yet among them."""
+        return any(pseudonym in members for members in self._members.values())
+
+    def left(self, pseudonym: str) -> int | None:
+        """Return where a meter's tenancy ended: the ``valid_from`` of the first roster without it. None: it did not."""
+        return self._left.get(pseudonym, None if self.knows(pseudonym) else self.roster.valid_from)
+
+    def with_roster(self, roster: Roster) -> "Neighbourhood":
+        """Return the neighbourhood with one more version.
+
+        A version that a higher one precedes or replaces from the same moment on is never in force, and dropped.
+        """
+        kept: list[Roster] = []
+        for version in sorted((self.roster, *self.later, roster), key=lambda each: each.version):
+            kept = [each for each in kept if each.valid_from < version.valid_from]
+            kept.append(version)
+        return replace(self, roster=kept[0], later=tuple(kept[1:]))
+
+    @cached_property
+    def _members(self) -> dict[int, frozenset[str]]:
+        return {
+            roster.version: frozenset(member.pseudonym for member in roster.members)
+            for roster in (self.roster, *self.later)
+        }
+
+    @cached_property
+    def _left(self) -> dict[str, int]:
+        left: dict[str, int] = {}
+        before: frozenset[str] = frozenset()
+        for roster in (self.roster, *self.later):
+            members = self._members[roster.version]
+            for pseudonym in before - members:
+                left.setdefault(pseudonym, roster.valid_from)
+            before |= members
+        return left
 
 
 def build(roster: Roster, *, unsafe_small_key: bool, settings: Settings = DEFAULTS) -> Neighbourhood:

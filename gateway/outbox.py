@@ -27,7 +27,11 @@ class Waiting(NamedTuple):
 class Outbox:
     """Signs what is closed and keeps it until the MDMS has given its verdict."""
 
-    def __init__(self, ledger: Ledger, identity: EccKey, deployment: str) -> None:
+    def __init__(
+        self, ledger: Ledger, identity: EccKey, deployment: str, closed: Callable[[str], None] = lambda kind: None
+    ) -> None:
+        """``closed`` is told the type of every report that is signed."""
+        self._closed = closed
         self._ledger = ledger
         self._identity = identity
         self._deployment = deployment
@@ -50,6 +54,7 @@ class Outbox:
                 now_ms // 1000,
             ),
         )
+        self._closed(kind)
 
     def add_row(self, title: bytes, row: bytes) -> None:
         """Keep a customer's sealed row; call inside the transaction that takes its frame."""

@@ -12,11 +12,12 @@ from protocol import keychain, windows, wire
 
 from .aggregate import Tail
 from .encryption import EncryptedReading
-from .folding import FoldedLoad, FoldedRegister, Folding
-from .intake import CCM, CORRUPT, DataDecryption, MeterKeys, Opened, Refused
+from .folding import FoldedLoad, FoldedRegister, Folding, SummedLoad
+from .intake import CCM, CORRUPT, REVOKED, DataDecryption, MeterKeys, Opened, Refused
 from .ledger import Ledger, Meter
 from .neighbourhood import Neighbourhood
 from .outbox import Outbox
+from .revoked import is_revoked
 
 log = structlog.get_logger()
 
@@ -53,15 +54,24 @@ class Reception:
         decryption: DataDecryption,
         random: Callable[[int], bytes] = secrets.token_bytes,
         detail_s: int = 0,
+        trusted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``detail_s``: every HELLO is answered by a CONFIG with this detail length too; 0: by none."""
+        """``detail_s``: every HELLO is answered by a CONFIG with this detail length too; 0: by none.
+
+        ``trusted`` says whether the clock may be believed. Until then frames are taken by their own times, and no
+        HELLO is answered.
+        """
+        self._trusted = trusted
         self._ledger = ledger
         self._outbox = outbox
         self._neighbourhoods = neighbourhoods
         self._decryption = decryption
         self._random = random
         self._detail_s = detail_s
+        self._accounts: dict[bytes, tuple[str, str]] = {}
         self._folding = Folding()  # what the batch at hand has open
+        self.readings = 0  # counted since the start
+        self._counted = 0  # of the batch at hand
 
     def take(self, arrivals: Sequence[Arrival], now_ms: int) -> list[Reply]:
         """Commit a batch in one transaction and return its answers.
@@ -73,18 +83,21 @@ class Reception:
         hellos: list[tuple[Any, Opened, MeterKeys]] = []
         counts: dict[str, int] = {}
         self._folding = Folding()  # whatever a batch that failed had open is void, like its transaction
+        self._counted = 0
+        trusted = self._trusted()
         with self._ledger.transaction():
             for arrival in arrivals:
                 try:
-                    opened, keys = self._open(arrival.frame, now_ms)
+                    opened, keys = self._open(arrival.frame, now_ms if trusted else None)
                 except Refused as refused:
                     counts[refused.kind] = counts.get(refused.kind, 0) + 1
                     continue
                 header = opened.header
                 if header.type == wire.HELLO:
-                    hellos.append((arrival.peer, opened, keys))
+                    if trusted:
+                        hellos.append((arrival.peer, opened, keys))
                     continue
-                verdict = self._judge(opened, arrival.frame, now_ms)
+                verdict = self._judge(opened, arrival.frame, now_ms if trusted else _end_of_day_ms(header.epoch))
                 name = wire.VERDICTS[verdict]
                 counts[name] = counts.get(name, 0) + 1
                 ranges = verdicts.setdefault((arrival.peer, header.system_title), [])
@@ -92,6 +105,7 @@ class Reception:
             self._emit()
             for kind, number in counts.items():
                 self._ledger.add_count(kind, number)
+        self.readings += self._counted
         for kind, number in counts.items():
             if kind not in ("stored", "duplicate"):
                 log.warning("frames", kind=kind, number=number)
@@ -115,12 +129,31 @@ class Reception:
             self._ledger.add_count(CORRUPT, number)
         log.warning("frames", kind=CORRUPT, number=number)
 
-    def _open(self, frame: bytes, now_ms: int) -> tuple[Opened, MeterKeys]:
+    def _open(self, frame: bytes, now_ms: int | None) -> tuple[Opened, MeterKeys]:
         header = self._decryption.header(frame)
+        if is_revoked(self._ledger, header.system_title) or self._has_left(header, now_ms):
+            raise Refused(REVOKED)
         keys = self._ledger.keys(header.system_title)
         opened = self._decryption.open(frame, keys, now_ms)
         assert keys is not None, "open() refuses a meter without keys"
         return opened, keys
+
+    def _has_left(self, header: wire.Header, now_ms: int | None) -> bool:
+        """Say whether a frame was sealed after the day on which its meter's tenancy ended by the roster."""
+        account = self._account(header.system_title)
+        left = None if account is None else self._neighbourhoods[account[0]].left(account[1])
+        if left is None:
+            return False
+        if header.type != wire.HELLO:
+            return bool(header.epoch > keychain.epoch_of(left))
+        return now_ms is not None and now_ms // 1000 >= left + keychain.DAY_S
+
+    def _account(self, title: bytes) -> tuple[str, str] | None:
+        """Return an enrolled title's neighbourhood and pseudonym, which never change."""
+        account = self._accounts.get(title)
+        if account is None and (meter := self._ledger.meter(title)) is not None:
+            account = self._accounts[title] = meter.neighbourhood, meter.pseudonym
+        return account
 
     # --- Verdicts -----------------------------------------------------------------------------------------------
 
@@ -180,6 +213,7 @@ class Reception:
             self._quarantine(self._settled(meter), place, encrypted, reason)
         else:
             window = self._count(meter, place, reading)
+            self._counted += 1
         self._ledger.add_reading(
             title,
             reading.series,
@@ -200,7 +234,8 @@ class Reception:
 
     def _count(self, meter: Meter, place: Neighbourhood, reading: wire.Reading) -> windows.Span:
         """Count a reading once in its window and, unless that is closed, once in its load. Returns the window."""
-        late = self._is_late(meter, reading.interval_end - reading.interval_s)
+        start = reading.interval_end - reading.interval_s
+        late = self._is_late(meter, start) or not place.names(meter.pseudonym, start)
         if place.encryption.folds:
             return self._fold(meter, place, reading, late)
         span, encrypted = self._advance(meter, place, reading)
@@ -224,19 +259,25 @@ class Reception:
         )
         aside = self._ledger.quarantined_until(meter.title, meter.series, reading.interval_end)
         held = [paillier.from_bytes(key, energy) for energy in aside]
-        tail, counted = aggregator.count(tail, window, encrypted, paillier.add_many(key, held) if held else None)
+        newest, counted = aggregator.count(tail, window, encrypted, paillier.add_many(key, held) if held else None)
         if counted.register is not None:
             register = paillier.to_bytes(key, counted.register)
         self._ledger.set_window(meter.title, counted, register)
-        self._ledger.set_tail(meter.title, tail.end, _bytes(key, tail.register))
+        if newest is not tail:
+            # Nearly always the window's register is the newest one: its bytes are made, and checked, once.
+            same = newest.register == counted.register
+            self._ledger.set_tail(meter.title, newest.end, register if same else _bytes(key, newest.register))
         return span, encrypted
 
     def _add_to_load(self, meter: Meter, place: Neighbourhood, encrypted: EncryptedReading) -> None:
         assert encrypted.energy is not None, "only what is folded has no ciphertext of its own"
-        key = place.encryption.public_key
-        load = _integer(key, self._ledger.load(meter.neighbourhood, encrypted.start))
-        total = place.aggregator.add_to_load(load, encrypted.energy)
-        self._ledger.set_load(meter.neighbourhood, encrypted.start, paillier.to_bytes(key, total), meter.title)
+        load = self._folding.loads.get((meter.neighbourhood, encrypted.start))
+        if load is None:
+            held = _integer(place.encryption.public_key, self._ledger.load(meter.neighbourhood, encrypted.start))
+            load = SummedLoad(place.encryption.public_key, place.aggregator, held)
+            self._folding.loads[meter.neighbourhood, encrypted.start] = load
+        assert isinstance(load, SummedLoad), "a neighbourhood folds its readings or it does not"
+        load.add(meter.title, encrypted.energy)
 
     def _is_late(self, meter: Meter, start: int) -> bool:
         """Say, and count, whether the load that a reading belongs to is closed.
@@ -297,6 +338,7 @@ class Reception:
             held = _integer(place.encryption.public_key, self._ledger.load(meter.neighbourhood, start))
             load = FoldedLoad(place.encryption.accumulator(held))
             self._folding.loads[meter.neighbourhood, start] = load
+        assert isinstance(load, FoldedLoad), "a neighbourhood folds its readings or it does not"
         return load
 
     def _open_register(self, meter: Meter, place: Neighbourhood, start: int) -> FoldedRegister | None:
@@ -383,7 +425,7 @@ class Reception:
 
 def impossible(reading: wire.Reading, meter: Meter, place: Neighbourhood, now_ms: int) -> str | None:
     """Return why a reading cannot be true, without its values, or None."""
-    roster = place.roster
+    roster = place.in_force(reading.interval_end - reading.interval_s)
     limit_mwh = roster.rating_w * reading.interval_s * 1000 // 3600
     if reading.interval_s != roster.interval_s:
         return "interval of another length than the neighbourhood's"
@@ -393,11 +435,19 @@ def impossible(reading: wire.Reading, meter: Meter, place: Neighbourhood, now_ms
         return "interval ends in the future"
     if reading.interval_end - reading.interval_s < meter.since:
         return "interval before the meter's enrolment"
+    left = place.left(meter.pseudonym)
+    if left is not None and reading.interval_end - reading.interval_s >= left:
+        return "interval after the meter left the roster"
     if reading.import_mwh > limit_mwh or reading.export_mwh > limit_mwh:
         return "more energy than the meter's rating allows"
     if reading.import_register < reading.import_mwh or reading.export_register < reading.export_mwh:
         return "register below its interval's energy"
     return None
+
+
+def _end_of_day_ms(epoch: int) -> int:
+    """Return the end of a frame's own day: the present while this machine does not know it."""
+    return (epoch + 1) * keychain.DAY_S * 1000
 
 
 def merge(ranges: list[wire.Range]) -> list[wire.Range]:

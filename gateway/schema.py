@@ -55,6 +55,22 @@ CREATE TABLE events (
 CREATE INDEX events_received ON events (received);
 """
 
+# Titles that are refused for good, from ``since`` on (UTC seconds): revoked, or replaced by another meter.
+REVOKED = """
+CREATE TABLE revoked (title BLOB PRIMARY KEY, since INTEGER NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+# What a backup carries of billing, and what the operator has said about readings in quarantine: an energy enters the
+# first filled window from ``window`` on whose last register is of ``after`` or later.
+DURABILITY = """
+CREATE TABLE first_registers (title BLOB PRIMARY KEY, register BLOB NOT NULL) WITHOUT ROWID;
+INSERT INTO first_registers SELECT title, base_register FROM meters WHERE base_end = since;
+CREATE TABLE quarantine_decisions (
+    title BLOB, series INTEGER, interval_number INTEGER, interval_start INTEGER NOT NULL, after INTEGER NOT NULL,
+    decision TEXT NOT NULL, window INTEGER NOT NULL, PRIMARY KEY (title, series, interval_number)
+) WITHOUT ROWID;
+"""
+
 # A ledger of version n has taken the first n steps; a file is brought up to date at its start.
-STEPS = (FIRST_SCHEMA, EVENTS)
+STEPS = (FIRST_SCHEMA, EVENTS, REVOKED, DURABILITY)
 SCHEMA_VERSION = len(STEPS)

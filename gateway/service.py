@@ -1,27 +1,33 @@
 """The daemon's tasks and their threads: one for the ledger and its ciphertexts, one for uploads."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
 
+from .bounds import Bounds
 from .clock import Clock
 from .closing import Closing
 from .ledger import Ledger
+from .links.mqtt import Broker, MqttLink
 from .links.serial import SerialLink
-from .links.tcp import TcpLink
+from .links.tcp import AUTHENTIC_WITHIN_S, TcpLink
+from .metrics import Metrics, stopwatch
 from .outbox import Outbox
-from .reception import Arrival, Reception
+from .reception import Arrival, Reception, Reply
 from .uploader import Uploader
 
 log = structlog.get_logger()
 
-QUEUE_FRAMES = 1024  # arrivals that wait for the ledger; beyond it the links stop reading
+QUEUE_FRAMES = 4096  # arrivals that wait for the ledger, a megabyte; beyond it the links stop reading
 BATCH_FRAMES = 64  # of one commit
 FOLDED_BATCH_FRAMES = QUEUE_FRAMES  # in fold mode, where a commit costs randomisers and a frame none
 IDLE_S = 0.1  # how often an idle concentrator looks whether a pool wants randomisers
+TALLY_S = 1.0  # how often the number of corrupt pieces is written down
+FULL_S = 1.0  # how often a concentrator that is full looks whether it may take frames again
 LIVE_S = 0.5  # how long a sealed row may wait before it is sent on
 
 
@@ -42,7 +48,16 @@ class Service:
         max_connections: int,
         serial: Sequence[str] = (),
         baud: int = 115200,
+        broker: Broker | None = None,
+        authentic_within_s: float = AUTHENTIC_WITHIN_S,
+        metrics: Metrics | None = None,
+        look: Callable[[int], object] = int,
+        bounds: Bounds | None = None,
     ) -> None:
+        """``look`` is called in the ledger's thread at every tick, before anything is closed."""
+        self._bounds = bounds
+        self._look = look
+        self._metrics = metrics or Metrics()
         self._clock = clock
         self._ledger = ledger
         self._reception = reception
@@ -52,9 +67,13 @@ class Service:
         self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue(QUEUE_FRAMES)
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
         self._background = ThreadPoolExecutor(1, "upload")
-        self._link = TcpLink(self._arrivals.put, self._count_corrupt, max_connections)
+        self._corrupt = 0  # pieces that no frame could be made of, and that are not in the ledger's counts yet
+        self._link = TcpLink(self._arrivals.put, self._count_corrupt, max_connections, authentic_within_s)
         self._serial = SerialLink(self._arrivals.put, self._count_corrupt, serial, baud)
-        self._uploader = Uploader(mdms_url, outbox, self._in_transaction, self._in_ledger, self._in_background)
+        self._mqtt = MqttLink(self._arrivals.put, self._count_corrupt, broker)
+        self._uploader = Uploader(
+            mdms_url, outbox, self._in_transaction, self._in_ledger, self._in_background, self._metrics.uploaded
+        )
 
     async def run(self, host: str, port: int, ready: Callable[[int], None]) -> None:
         """Listen and work until the clock's ticks end. Raises OSError where the address is taken."""
@@ -65,6 +84,8 @@ class Service:
             "upload": self._uploader.run,
             "live": self._live,
             "serial": self._serial.run,
+            "mqtt": self._mqtt.run,
+            "tally": self._tally,
         }
         if self._reception.prepares:
             work["prepare"] = self._prepare
@@ -80,8 +101,17 @@ class Service:
             for task in (*workers, ticking):
                 task.cancel()
             await asyncio.gather(*workers, ticking, return_exceptions=True)
+            await self._keep_tally()
             self._ledger_thread.shutdown()
             self._background.shutdown(cancel_futures=True)
+
+    def connections(self) -> int:
+        """Return how many meters are connected over TCP."""
+        return self._link.connections
+
+    async def answers(self) -> None:
+        """Come back as soon as the ledger's thread does: it is alive."""
+        await self._in_ledger(int)
 
     async def _receive(self) -> None:
         """Commit what has arrived, in groups, then answer."""
@@ -91,9 +121,19 @@ class Service:
                 await asyncio.sleep(self._commit_delay_s)
             while len(batch) < self._batch_frames and not self._arrivals.empty():
                 batch.append(self._arrivals.get_nowait())
-            replies = await self._in_ledger(self._reception.take, batch, self._clock.now_ms())
+            passed, counted = stopwatch(), self._reception.readings
+            # While the outbox is full, what has arrived waits unopened, the queue fills, and the links stop reading.
+            while (replies := await self._in_ledger(self._take, batch, self._clock.now_ms())) is None:
+                await asyncio.sleep(FULL_S)
+            self._metrics.committed(len(batch), self._reception.readings - counted, passed())
             for reply in replies:
                 reply.peer.send(reply.frame)
+
+    def _take(self, batch: Sequence[Arrival], now_ms: int) -> list[Reply] | None:
+        """Take a batch and return its answers; None where there is no room for what it would cause."""
+        if self._bounds is not None and self._bounds.holds_frames():
+            return None
+        return self._reception.take(batch, now_ms)
 
     async def _prepare(self) -> None:
         """Make randomisers ahead (pool mode) while nothing arrives: one at a time, so that a burst waits for one."""
@@ -103,11 +143,17 @@ class Service:
 
     async def _tick(self) -> None:
         async for now_ms in self._clock.ticks():
-            await self._in_ledger(self._closing.close, now_ms)
+            await self._in_ledger(self._look, now_ms)
+            await self._in_ledger(self._close, now_ms)
             self._uploader.wake()
             if self._clock.waits:
                 await self._uploader.drained()
                 await self._clock.settled(now_ms)
+
+    def _close(self, now_ms: int) -> None:
+        if self._bounds is not None and self._bounds.below_floor():
+            return  # what is due stays due: it is closed when there is room again
+        self._closing.close(now_ms)
 
     async def _live(self) -> None:
         """Send the customers' rows on while they are fresh."""
@@ -117,7 +163,21 @@ class Service:
                 self._uploader.wake()
 
     async def _count_corrupt(self, number: int) -> None:
-        await self._in_ledger(self._reception.count_corrupt, number)
+        self._corrupt += number  # in memory: a flood of noise must not cost the meters' commits a place each
+
+    async def _tally(self) -> None:
+        while True:
+            await asyncio.sleep(TALLY_S)
+            await self._keep_tally()
+
+    async def _keep_tally(self) -> None:
+        number, self._corrupt = self._corrupt, 0
+        if not number:
+            return
+        try:
+            await self._in_ledger(self._reception.count_corrupt, number)
+        except sqlite3.Error:
+            self._corrupt += number  # a number for the operator is not worth stopping for
 
     async def _in_ledger(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._ledger_thread, call, *arguments)

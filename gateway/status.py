@@ -17,9 +17,15 @@ from rich.table import Table
 
 from protocol import wire
 
+from . import bounds
 from .ledger import LedgerError
 from .schema import SCHEMA_VERSION
+from .trusted_clock import WAITED_FOR
 
+UNDECIDED = (
+    "NOT EXISTS (SELECT 1 FROM quarantine_decisions AS d WHERE (d.title, d.series, d.interval_number) ="
+    " (quarantine.title, quarantine.series, quarantine.interval_number))"
+)
 NEWEST_EVENTS = 20  # shown; their numbers by kind are of all
 PLAIN_WIDTH = 160  # where the output is no terminal
 
@@ -42,16 +48,22 @@ class MeterStatus(msgspec.Struct, frozen=True):
 
 
 class OutboxStatus(msgspec.Struct, frozen=True):
-    """Reports without a verdict, and the age of the oldest in seconds; sealed rows that are in no report yet."""
+    """Reports without a verdict, the age of the oldest in seconds, and their bytes; sealed rows in no report yet.
+
+    ``bytes_a_day`` is what was closed in the last week; None before there is an hour of it.
+    """
 
     waiting: int
     oldest_age_s: int | None
     rows: int
+    waiting_bytes: int
+    bytes_a_day: int | None
 
 
 class QuarantinedReading(msgspec.Struct, frozen=True):
-    """A reading set aside; times in UTC seconds."""
+    """A reading set aside that nobody has decided about; times in UTC seconds, ``name`` for the quarantine command."""
 
+    name: str
     title: str
     interval_start: int
     interval_end: int
@@ -136,9 +148,10 @@ def _read(db: sqlite3.Connection, simulated: bool) -> Status:
         outbox=_outbox(db, simulated),
         counts=counts,
         quarantined=[
-            QuarantinedReading(title.hex(), *rest)
-            for title, *rest in db.execute(
-                "SELECT title, interval_start, interval_end, reason FROM quarantine ORDER BY interval_start, title"
+            QuarantinedReading(f"{title.hex()}:{series}:{number}", title.hex(), *rest)
+            for title, series, number, *rest in db.execute(
+                "SELECT title, series, interval_number, interval_start, interval_end, reason"  # noqa: S608 - our words
+                f" FROM quarantine WHERE {UNDECIDED} ORDER BY interval_start, title"
             )
         ],
         alarms=_alarms(db, counts),
@@ -156,17 +169,24 @@ def _read(db: sqlite3.Connection, simulated: bool) -> Status:
 
 
 def _outbox(db: sqlite3.Connection, simulated: bool) -> OutboxStatus:
-    waiting, oldest = db.execute("SELECT count(*), min(created) FROM outbox WHERE verdict IS NULL").fetchone()
-    now = db.execute("SELECT max(created) FROM outbox").fetchone()[0] if simulated else int(time.time())
+    waiting, oldest, size = db.execute(
+        "SELECT count(*), min(created), coalesce(sum(length(document)), 0) FROM outbox WHERE verdict IS NULL"
+    ).fetchone()
+    newest = db.execute("SELECT max(created) FROM outbox").fetchone()[0]
+    now = (newest or 0) if simulated else int(time.time())
+    rate = bounds.rate_of(db.execute(bounds.RATE_SQL, (now - bounds.MEASURED_S,)).fetchone())
     rows = db.execute("SELECT count(*) FROM details").fetchone()[0]
-    return OutboxStatus(waiting, None if oldest is None else max(0, now - oldest), rows)
+    age = None if oldest is None else max(0, now - oldest)
+    return OutboxStatus(waiting, age, rows, size, rate.bytes_a_day if rate else None)
 
 
 def _alarms(db: sqlite3.Connection, counts: dict[str, int]) -> list[Alarm]:
     found = []
+    if db.execute("SELECT 1 FROM facts WHERE name = ? AND value", (WAITED_FOR,)).fetchone():
+        found.append(Alarm("the clock is not synchronised: nothing is closed or erased, meters get no time", 1))
     if counts.get("conflict"):
         found.append(Alarm("frames in conflict: a clone or a broken meter", counts["conflict"]))
-    quarantined = db.execute("SELECT count(*) FROM quarantine").fetchone()[0]
+    quarantined = db.execute(f"SELECT count(*) FROM quarantine WHERE {UNDECIDED}").fetchone()[0]  # noqa: S608
     if quarantined:
         found.append(Alarm("quarantined readings", quarantined))
     for verdict, reason, number in db.execute(
@@ -216,10 +236,10 @@ def _tables(status: Status, lines: box.Box | None) -> list[Table]:
     counts = table("frames", "kind", "number")
     for kind, number in status.counts.items():
         counts.add_row(kind, str(number))
-    quarantined = table("quarantined readings", "title", "interval", "reason")
+    quarantined = table("quarantined readings", "reading", "interval", "reason")
     for reading in status.quarantined:
         interval = f"{_moment(reading.interval_start)} to {_moment(reading.interval_end)}"
-        quarantined.add_row(reading.title, interval, reading.reason)
+        quarantined.add_row(reading.name, interval, reading.reason)
     alarms = table("alarms", "alarm", "number")
     for alarm in status.alarms:
         alarms.add_row(alarm.what, str(alarm.number))

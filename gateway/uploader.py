@@ -12,6 +12,7 @@ import structlog
 from protocol.documents import DocumentError, parse
 from protocol.reports import FINAL, MAX_BATCH, Batch, BatchAnswer, ItemVerdict
 
+from . import advice
 from .outbox import Outbox, Waiting
 
 log = structlog.get_logger()
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 PATH = "/api/v1/reports"
 TIMEOUT_S = 30
 MAX_ANSWER = 1 << 20
+FAILED = "failed"
 BACK_OFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 InThread = Callable[..., Awaitable[Any]]
@@ -39,10 +41,10 @@ def post(url: str, reports: list[Waiting]) -> list[ItemVerdict]:
         response = connection.getresponse()
         data = response.read(MAX_ANSWER)
         if response.status != 200:
-            raise UploadFailed(f"the MDMS answered {response.status}")
+            raise UploadFailed(f"the MDMS answered {response.status}: {advice.answered(response.status)}")
         answer: BatchAnswer = parse(data, BatchAnswer)
     except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a host's name that is none
-        raise UploadFailed(f"the MDMS cannot be reached: {type(error).__name__}") from None
+        raise UploadFailed(f"the MDMS cannot be reached: {advice.unreachable(error)}") from None
     except DocumentError:
         raise UploadFailed("the MDMS's answer cannot be read") from None
     finally:
@@ -64,7 +66,10 @@ class Uploader:
         in_transaction: InThread,
         in_ledger: InThread,
         in_background: InThread,
+        outcome: Callable[[str], None] = lambda outcome: None,
     ) -> None:
+        """``outcome`` is told every verdict, and "failed" for an upload without any."""
+        self._outcome = outcome
         self._url = url
         self._outbox = outbox
         self._in_transaction = in_transaction
@@ -97,13 +102,21 @@ class Uploader:
                 verdicts = await self._in_background(post, self._url, waiting)
             except UploadFailed as error:
                 log.warning("upload failed; the reports are kept and sent again", reason=str(error))
+                self._outcome(FAILED)
                 await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
                 failures += 1
                 continue
             failures = 0
             pairs = [(item.seq, verdict) for item, verdict in zip(waiting, verdicts, strict=True)]
             await self._in_transaction(self._outbox.decide, pairs, _alarm)
+            for verdict in verdicts:
+                self._outcome(verdict.verdict)
 
 
 def _alarm(verdict: str, reason: str) -> None:
-    log.error("alarm: the MDMS did not take a report; it is kept", verdict=verdict, reason=reason)
+    log.error(
+        "alarm: the MDMS did not take a report; it is kept",
+        verdict=verdict,
+        reason=reason,
+        means=advice.not_taken(verdict, reason),
+    )

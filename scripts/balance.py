@@ -24,6 +24,25 @@ class Stretch(NamedTuple):
     until: int
 
 
+class Given(NamedTuple):
+    """A reading that the operator has released from quarantine, and which window takes its energy.
+
+    That is the first filled one of ``window`` or later (its start) whose last register is of ``after`` or later.
+    """
+
+    title: str
+    start: int
+    window: int
+    after: int
+
+    def in_one_of(self, windows: Iterable[tuple[str, int, int, int]]) -> bool:
+        """Say whether the energy is in one of these (title, window start, register from, register to)."""
+        return any(
+            title == self.title and start >= self.window and before < until and until >= self.after
+            for title, start, before, until in windows
+        )
+
+
 class Balance(msgspec.Struct, frozen=True):
     """``ledger.json``; energies in mWh, the last two count frames."""
 
@@ -103,6 +122,16 @@ def named_by_concentrator(path: Path) -> tuple[Named, set[Reading], dict[str, in
     return Named(readings, stretches), held, counts
 
 
+def released_by_concentrator(path: Path) -> list[Given]:
+    """Return what was released from quarantine, as a concentrator's ledger file names it."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+        rows = db.execute(
+            "SELECT hex(title), interval_start, window, after FROM quarantine_decisions WHERE decision = 'released'"
+        ).fetchall()
+    db.close()
+    return [Given(title.lower(), start, window, after) for title, start, window, after in rows]
+
+
 def balance(
     measured: Mapping[Reading, int],
     interval_s: int,
@@ -112,14 +141,17 @@ def balance(
     queued: Named,
     quarantined: set[Reading],
     counts: Mapping[str, int],
+    released: Iterable[Reading] = (),
 ) -> Balance:
     """Return the ledger. A reading that several places name is taken where it is furthest on.
 
     For instance one that is billed while its acknowledgement is still on the way, so that the meter names it too.
+    ``released`` are those let out of quarantine whose energy is in no bill yet, though its own time may be billed.
     """
     aside = quarantined & measured.keys()
-    done = Named(set(), billed).among(measured, interval_s)
-    waiting = queued.among(measured, interval_s) - aside - done
+    let_out = set(released) & measured.keys()
+    done = Named(set(), billed).among(measured, interval_s) - let_out
+    waiting = (queued.among(measured, interval_s) | let_out) - aside - done
     kinds = ("corrupt", "unknown meter", "stale epoch", "wrong key or forged", "conflict")
     return Balance(
         readings=len(measured),

@@ -33,13 +33,20 @@ DEFAULT_RATING_W = 3 * 100 * 230  # three phases of 100 A
 
 @dataclass(frozen=True)
 class NewMeter:
-    """A meter to enrol: its system title (8 bytes), its customer's X25519 public key, its registers in mWh."""
+    """A meter to enrol: its system title (8 bytes), its customer's X25519 public key, its registers in mWh.
+
+    One that takes another's place names that one's system title in ``replaces``, and its last registers, None where
+    they could not be read.
+    """
 
     system_title: bytes
     customer: EccKey
     series: int = 1
     first_import_mwh: int = 0
     first_export_mwh: int = 0
+    replaces: str | None = None
+    final_import_mwh: int | None = None
+    final_export_mwh: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ def enrol(folder: Deployment, facts: Facts, terms: Terms, meters: Sequence[NewMe
     zone = roster.tz()
     windows.check_alignment(windows.Span(terms.since, terms.since + 366 * 86400), terms.interval_s, zone)
     for meter, pseudonym in zip(meters, pseudonyms, strict=True):
-        _write_meter(folder, facts, terms, meter, pseudonym, operator)
+        write_meter(folder, facts, terms, meter, pseudonym, operator)
     document = sign_roster(operator, facts.deployment, roster)
     write_document(roster_path(folder, roster), document)
     if before is not None and before.valid_from == roster.valid_from:
@@ -107,9 +114,10 @@ def roster_path(folder: Deployment, roster: Roster) -> Path:
     return folder.rosters / f"{roster.neighbourhood}.v{roster.version}.json"
 
 
-def _write_meter(
+def write_meter(
     folder: Deployment, facts: Facts, terms: Terms, meter: NewMeter, pseudonym: str, operator: EccKey
 ) -> None:
+    """Write a meter's file, its concentrator's record and its customer's envelope, with keys that are new."""
     epoch = keychain.epoch_of(terms.since)
     hop_root, customer_root = secrets.token_bytes(keychain.KEY_BYTES), secrets.token_bytes(keychain.KEY_BYTES)
     hello_key, time_key = keychain.clock_keys(hop_root)
@@ -134,12 +142,21 @@ def _write_meter(
         "since": terms.since,
         "first_import_mwh": meter.first_import_mwh,
         "first_export_mwh": meter.first_export_mwh,
+        **(_replacement(meter) if meter.replaces else {}),
     }
     envelope = seal_root(meter.customer, customer_root, meter.system_title, pseudonym, epoch)
     signed = sign(operator, ENVELOPE, facts.deployment, canonical_json(envelope))
     write_private(folder.meters / f"{title}.json", msgspec.json.encode(device))
     write_private(folder.gateway(terms.gateway) / "enrolment" / f"{title}.json", msgspec.json.encode(record))
     write_document(folder.envelopes / f"{pseudonym}.json", signed)
+
+
+def _replacement(meter: NewMeter) -> dict[str, object]:
+    return {
+        "replaces": meter.replaces,
+        "final_import_mwh": meter.final_import_mwh,
+        "final_export_mwh": meter.final_export_mwh,
+    }
 
 
 def newest_roster(folder: Deployment, facts: Facts, neighbourhood: str) -> Roster | None:

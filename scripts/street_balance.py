@@ -4,7 +4,15 @@ from typing import NamedTuple
 
 from mdms.store import Store
 
-from .balance import Balance, Named, Stretch, balance, named_by_concentrator, read_measured
+from .balance import (
+    Balance,
+    Named,
+    Stretch,
+    balance,
+    named_by_concentrator,
+    read_measured,
+    released_by_concentrator,
+)
 from .street import Street
 
 RELEASED = "released"
@@ -28,6 +36,10 @@ def take_balance(street: Street, store: Store, stores: dict[str, list[int]]) -> 
     waiting = {(title, start) for title, starts in stores.items() for start in starts}
     unbilled = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in store.unbilled_windows()]
     billed = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in store.billed_windows()]
+    in_bills = [(titles[w.pseudonym], w.window_start, w.register_from, w.register_to) for w in store.billed_windows()]
+    released = {
+        (given.title, given.start) for given in released_by_concentrator(street.ledger) if not given.in_one_of(in_bills)
+    }
     bills = [bill for bill in store.bills() if bill.status == RELEASED]
     measured = read_measured(street.measured, street.interval_s)
     sums = (sum(bill.import_mwh or 0 for bill in bills), sum(bill.export_mwh or 0 for bill in bills))
@@ -41,6 +53,7 @@ def take_balance(street: Street, store: Store, stores: dict[str, list[int]]) -> 
                 queued=Named(waiting | at_concentrator.readings, at_concentrator.stretches + unbilled),
                 quarantined=quarantined,
                 counts=counts,
+                released=released,
             )
             for energies, total in zip(measured, sums, strict=True)
         )

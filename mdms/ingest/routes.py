@@ -1,20 +1,24 @@
-"""The concentrators' door: POST /api/v1/reports.
+"""The concentrators' door: POST /api/v1/reports, and POST /api/v1/standing for one that must be restored.
 
 Whoever sends whatever gets an answer with a reason in JSON: 400 for a body that is no batch, 413 for one above a
 mebibyte, 415 for another type or a compressed body (a kilobyte can unfold to gigabytes). Only 200 means that
 anything was decided.
 """
 
+import time
+
 import msgspec
 import structlog
 from flask import Blueprint, Response, request
 
+from protocol.documents import Document
 from protocol.reports import Batch, BatchAnswer
 
 from ..rosters import RosterBook
 from ..store import Store
 from .admission import admit
 from .judgement import judge
+from .standing import NotAnswered, admit_request, standing_of
 
 MAX_REASON = 160
 
@@ -35,10 +39,8 @@ def ingest_routes(store: Store, book: RosterBook, deployment: str) -> Blueprint:
 
     @routes.post("/api/v1/reports")
     def accept_reports() -> Response:
-        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            return answer_json({"error": "compressed bodies are not accepted"}, 415)
-        if request.mimetype != "application/json":
-            return answer_json({"error": "the body must be application/json"}, 415)
+        if refusal := _not_plain_json():
+            return refusal
         try:
             batch = msgspec.json.decode(request.get_data(cache=False), type=Batch, strict=True)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -49,11 +51,35 @@ def ingest_routes(store: Store, book: RosterBook, deployment: str) -> Blueprint:
         log.info("batch answered", **_counts([verdict.verdict for verdict in verdicts]))
         return answer_json(BatchAnswer(verdicts))
 
+    @routes.post("/api/v1/standing")
+    def tell_standing() -> Response:
+        if refusal := _not_plain_json():
+            return refusal
+        try:
+            document = msgspec.json.decode(request.get_data(cache=False), type=Document, strict=True)
+            question = admit_request(document, book, deployment, time.time())
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return answer_json({"error": "the body is not a signed document"}, 400)
+        except NotAnswered as refused:
+            log.warning("standing refused", reason=str(refused))
+            return answer_json({"error": str(refused)}, 403)
+        # Somebody restores a concentrator: rare, and worth a line when nobody meant to.
+        log.warning("standing read back", neighbourhood=question.neighbourhood, signer=document.signer)
+        return answer_json(standing_of(store, book, question))
+
     @routes.get("/healthz")
     def healthz() -> Response:
         return answer_json({"status": "ok"})
 
     return routes
+
+
+def _not_plain_json() -> Response | None:
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        return answer_json({"error": "compressed bodies are not accepted"}, 415)
+    if request.mimetype != "application/json":
+        return answer_json({"error": "the body must be application/json"}, 415)
+    return None
 
 
 def _counts(verdicts: list[str]) -> dict[str, int]:

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import msgspec
 
-from gateway.__main__ import first_standing
 from gateway.closing import Closing
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentRecord
@@ -20,6 +19,7 @@ from gateway.ledger import Ledger
 from gateway.neighbourhood import build
 from gateway.outbox import Outbox
 from gateway.reception import Arrival, Reception
+from gateway.roll import first_standing
 from paillier import ENERGY_SLOTS, from_base64url
 from paillier.private.decryption import Decryptor
 from paillier.private.key import generate_keypair

@@ -5,11 +5,14 @@ import pytest
 from gateway_bench import IDENTITY, START, Deployment, K, Meter, public_key
 from msgspec.structs import replace
 
-from gateway.__main__ import read_identity, read_neighbourhoods, take_meters_in
+from gateway.__main__ import read_identity
 from gateway.config import ConfigError, load
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentError
-from gateway.ledger import Ledger, LedgerError
+from gateway.intake import DataDecryption
+from gateway.ledger import Ledger
+from gateway.outbox import Outbox
+from gateway.roll import Roll, check_served, read_neighbourhoods
 from protocol import documents, rosters
 
 NEEDED = ("deployment", "operator_key", "identity_key", "rosters", "enrolment", "ledger", "listen", "mdms_url")
@@ -144,7 +147,7 @@ def test_an_identity_that_is_none_is_named(deployment):
 
 
 def neighbourhoods(deployment):
-    return read_neighbourhoods(load(deployment.config), IDENTITY)
+    return read_neighbourhoods(load(deployment.config), documents.key_id(IDENTITY))
 
 
 def roster_of(deployment):
@@ -209,7 +212,13 @@ def take_in(deployment):
     config = load(deployment.config)
     ledger = Ledger(config.ledger)
     try:
-        take_meters_in(config, ledger, neighbourhoods(deployment))
+        served = neighbourhoods(deployment)
+        outbox = Outbox(ledger, IDENTITY, config.deployment)
+        roll = Roll(config, documents.key_id(IDENTITY), ledger, outbox, DataDecryption(7), served)
+        refused = roll.begin(START * 1000)
+        if refused:
+            raise EnrolmentError(refused[0])
+        check_served(ledger, served)
         return ledger.titles()
     finally:
         ledger.close()
@@ -241,7 +250,7 @@ def test_a_record_that_cannot_be_taken_in_is_refused_by_its_file_and_kept(deploy
         assert path.exists()
     taken = replace(Meter(5).record(), pseudonym=Meter(1).pseudonym)
     path.write_bytes(msgspec.json.encode(taken))
-    with pytest.raises(LedgerError, match="enrolled already"):
+    with pytest.raises(EnrolmentError, match=r"new\.json.*enrolled already"):
         take_in(deployment)
 
 

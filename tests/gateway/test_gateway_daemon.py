@@ -10,10 +10,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import pytest
-from gateway_bench import START, Deployment, Meter
+from gateway_bench import RATING_W, START, Concentrator, Deployment, Meter
 
+from gateway.encryption import PROTECTS
 from gateway.ledger import Ledger
 from protocol import keychain, wire
 
@@ -47,9 +50,9 @@ def refusal(deployment, command="run"):
 class Daemon:
     """A running concentrator and what it has logged."""
 
-    def __init__(self, deployment):
+    def __init__(self, deployment, python=sys.executable):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "run", "--config", str(deployment.config)],
+            [python, "-m", "gateway", "run", "--config", str(deployment.config)],
             cwd=ROOT,
             stderr=subprocess.PIPE,
             text=True,
@@ -109,9 +112,8 @@ def test_whatever_is_missing_or_wrong_is_one_line(deployment):
     (deployment.folder / "ledger.sqlite3").write_bytes(b"this is no database, and is long enough to be none" * 50)
     assert "ledger.sqlite3" in refusal(deployment)
     assert "ledger.sqlite3" in refusal(deployment, "confirm-clock")
-    (deployment.folder / "ledger.sqlite3").unlink()
-    (deployment.folder / "enrolment" / "zz.json").write_bytes(b"\xff")
-    assert "zz.json" in refusal(deployment)
+    (aside,) = deployment.folder.glob("ledger.sqlite3.damaged-*")
+    aside.unlink()
     deployment.write(deployment=None)
     assert "'deployment'" in refusal(deployment)
     deployment.config.unlink()
@@ -145,6 +147,7 @@ def test_a_daemon_says_at_its_start_how_it_encrypts_and_then_takes_readings(depl
     daemon = start(deployment)
     (said,) = [json.loads(line) for line in daemon.lines if '"encryption"' in line]
     assert (said["neighbourhood"], said["accumulator"], said["table_window_bits"]) == ("north", mode, 4)
+    assert said["protects"] == PROTECTS[mode]
     assert said["table_mb"] > 0
     assert said["table_s"] >= 0
     meter = Meter(0)
@@ -156,6 +159,33 @@ def test_a_daemon_says_at_its_start_how_it_encrypts_and_then_takes_readings(depl
         deframer.feed(peer.recv(1024))
     assert list(meter.verdicts(list(deframer)).values()) == ["stored"]
     assert daemon.stop() == 0
+
+
+def test_a_running_daemon_takes_a_meter_in_and_serves_it_at_once(deployment, start):
+    daemon = start(deployment)
+    new = Meter(2, since=int(time.time()) // 900 * 900 - 1800)
+    roster = Concentrator.roster(
+        SimpleNamespace(
+            meters=[Meter(0), Meter(1), new], settings={"zone": "UTC", "interval_s": 900, "rating_w": RATING_W}
+        )
+    )
+    deployment.write_roster(msgspec.structs.replace(roster, version=2, valid_from=new.since), "north.v2")
+    path = deployment.folder / "enrolment" / "new.json"
+    path.write_bytes(msgspec.json.encode(new.record()))
+    (deployment.folder / "enrolment" / "bad.json").write_bytes(b"\xff")
+    ends = time.monotonic() + PATIENCE_S
+    while path.exists() and time.monotonic() < ends:
+        time.sleep(0.05)
+    with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE_S) as peer:
+        peer.sendall(wire.encode_link(new.reading(new.since, 5)))
+        deframer = wire.Deframer()
+        deframer.feed(peer.recv(1024))
+    assert list(new.verdicts(list(deframer)).values()) == ["stored"]
+    assert daemon.stop() == 0
+    said = [json.loads(line) for line in daemon.lines]
+    assert [entry["file"] for entry in said if "a file is refused" in entry["event"]] == ["bad.json"]
+    again = start(deployment)  # a bad file is no reason not to start in the street
+    assert again.stop() == 0
 
 
 def test_a_crash_writes_no_core(deployment, start):

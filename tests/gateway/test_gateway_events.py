@@ -3,16 +3,18 @@
 import sqlite3
 
 import pytest
-from gateway_bench import CCM, DAY, HOUR, INTERVAL, NAME, START, WINDOW, Deployment, Meter, name_of
+from gateway_bench import CCM, DAY, HOUR, IDENTITY, INTERVAL, NAME, START, WINDOW, Deployment, Meter, name_of
 from structlog.testing import capture_logs
 
-from gateway.__main__ import check_lengths, read_identity, read_neighbourhoods
+from gateway.__main__ import check_lengths
 from gateway.config import ConfigError, load
 from gateway.intake import DataDecryption
 from gateway.ledger import Ledger, LedgerError
 from gateway.reception import Reception
+from gateway.roll import read_neighbourhoods
 from gateway.schema import FIRST_SCHEMA, SCHEMA_VERSION
 from protocol import keychain, windows, wire
+from protocol.documents import key_id
 
 NOW = START + HOUR
 
@@ -158,7 +160,7 @@ def test_the_beginning_follows_the_neighbourhoods_wall_clock(make, meter):
 def test_a_detail_length_that_does_not_divide_the_interval_is_refused_by_name(tmp_path):
     deployment = Deployment(tmp_path / "deployment", [Meter()])
     config = load(deployment.write(detail_s=700))
-    places = read_neighbourhoods(config, read_identity(config.identity_key))
+    places = read_neighbourhoods(config, key_id(IDENTITY))
     with pytest.raises(ConfigError, match=f"'detail_s' must divide the interval of {NAME}, 900 s"):
         check_lengths(config, places)
     check_lengths(load(deployment.write(detail_s=60)), places)

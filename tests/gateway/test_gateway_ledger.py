@@ -9,6 +9,7 @@ import pytest
 from gateway_bench import DAY, GRACE, HOUR, INTERVAL, START, WINDOW, Meter, name_of
 
 from gateway.ledger import Ledger, LedgerError
+from gateway.schema import SCHEMA_VERSION
 from protocol.reports import BILLING_WINDOW, INTERVAL_LOAD
 
 NOW = START + HOUR
@@ -207,7 +208,7 @@ def test_a_ledger_of_another_version_is_refused_in_one_line(tmp_path):
     path = tmp_path / "ledger.sqlite3"
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(LedgerError, match="is of version 99, this concentrator keeps 2"):
+    with pytest.raises(LedgerError, match=f"is of version 99, this concentrator keeps {SCHEMA_VERSION}"):
         Ledger(path)
 
 

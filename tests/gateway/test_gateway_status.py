@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gateway import status
 from gateway.ledger import Ledger, LedgerError
-from gateway.schema import FIRST_SCHEMA
+from gateway.schema import FIRST_SCHEMA, SCHEMA_VERSION
 from protocol import keychain, reports, wire
 from protocol.reports import ItemVerdict
 
@@ -77,7 +77,7 @@ def test_a_meter_that_has_sent_nothing_has_no_last_reading(gateway, meter):
     (found,) = read(gateway).meters
     assert (found.last_reading_end, found.unsealed_windows) == (None, 0)
     assert [place.closed_until for place in read(gateway).neighbourhoods] == [None]
-    assert read(gateway).outbox == status.OutboxStatus(0, None, 0)
+    assert read(gateway).outbox == status.OutboxStatus(0, None, 0, 0, None)
 
 
 def test_the_oldest_reports_age_counts_from_now_or_in_a_simulation_from_the_newest(lived, monkeypatch):
@@ -204,11 +204,11 @@ def test_a_ledger_of_another_version_is_refused_with_what_to_do(tmp_path):
     path = tmp_path / "ledger.sqlite3"
     with sqlite3.connect(path) as db:
         db.executescript(f"{FIRST_SCHEMA} PRAGMA user_version = 1;")
-    with pytest.raises(LedgerError, match="of version 1: start the daemon once, it makes version 2"):
+    with pytest.raises(LedgerError, match=f"of version 1: start the daemon once, it makes version {SCHEMA_VERSION}"):
         status.read(path)
     Ledger(path).close()
     assert status.read(path).meters == []
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 3")
-    with pytest.raises(LedgerError, match="of version 3, this concentrator keeps 2"):
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(LedgerError, match=f"of version {SCHEMA_VERSION + 1}, this concentrator keeps {SCHEMA_VERSION}"):
         status.read(path)

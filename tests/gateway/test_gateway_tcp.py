@@ -198,6 +198,168 @@ def test_a_silent_connection_is_closed_in_the_end(street, monkeypatch):
     assert serving(street, talk) == b""
 
 
+@pytest.fixture
+def expiries(monkeypatch):
+    """What would happen to newcomers when their time is over, for the test to let it happen."""
+    waiting = []
+
+    class Handle:
+        def __init__(self, call):
+            self.call = call
+            waiting.append(self)
+
+        def cancel(self):
+            if self in waiting:
+                waiting.remove(self)
+
+    monkeypatch.setattr(tcp, "later", lambda _, call, *arguments: Handle(lambda: call(*arguments)))
+    return waiting
+
+
+def expire(expiries):
+    """Let the time be over of whoever has connected so far."""
+    for handle in list(expiries):
+        handle.cancel()
+        handle.call()
+
+
+async def connected(expiries, number):
+    while len(expiries) < number:
+        await asyncio.sleep(0.01)
+
+
+def test_whoever_has_sent_nothing_authentic_in_time_is_closed_and_the_others_stay(street, expiries):
+    async def talk(port):
+        good = await Line.open(street.meters[0], port)
+        assert await good.verdicts(readings(good.meter, 1)) == ["stored"]
+        asked = await Line.open(street.meters[1], port)
+        await asked.send(asked.meter.hello())
+        await asked.hear()
+        bad = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        forged = wire.encode_link(Meter(0, since=NOW).seal(wire.READING, bytes(39), TODAY, key=bytes(32)))
+        for (_, writer), data in zip(bad, (b"", forged * 20, b"\x01" * 900, forged[:20]), strict=True):
+            writer.write(data)
+            await writer.drain()
+        await connected(expiries, 6)
+        expire(expiries)
+        for reader, _ in bad:
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        return [await line.verdicts(readings(line.meter, 2, 1)) for line in (good, asked)]
+
+    assert serving(street, talk) == [["stored", "stored"]] * 2
+
+
+def test_whoever_is_kept_waiting_by_the_concentrator_itself_has_more_time(street, expiries, monkeypatch):
+    meter, take = street.meters[0], street.reception.take
+    monkeypatch.setattr("gateway.service.QUEUE_FRAMES", 1)
+
+    async def talk(port):
+        loop, released = asyncio.get_running_loop(), asyncio.Event()
+
+        def slowly(batch, now_ms):
+            asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
+            return take(batch, now_ms)
+
+        monkeypatch.setattr(street.reception, "take", slowly)
+        other = await Line.open(street.meters[1], port)
+        await other.send(*[other.meter.hello() for _ in range(8)])
+        while not any(peer.busy for peer in busy_peers):
+            await asyncio.sleep(0.01)
+        line = await Line.open(meter, port)
+        frames = readings(meter, 2)
+        await line.send(*frames)
+        while sum(peer.busy for peer in busy_peers) < 2:
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            expire(expiries)
+        released.set()
+        return await line.verdicts(frames)
+
+    busy_peers, admit = [], tcp.TcpLink._admit
+    monkeypatch.setattr(tcp.TcpLink, "_admit", lambda link, peer: busy_peers.append(peer) or admit(link, peer))
+    assert set(serving(street, talk)) <= {"stored", "duplicate"}
+
+
+def test_one_address_cannot_take_every_place(street):
+    """Who comes from elsewhere displaces the oldest newcomer of the address that has the most."""
+
+    async def talk(port):
+        known = await Line.open(street.meters[0], port)
+        assert await known.verdicts(readings(known.meter, 1)) == ["stored"]
+        flood = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0)) for _ in range(30)]
+        found = []
+        for place, meter in enumerate(street.meters[1:4]):
+            local = (f"127.0.0.{place + 3}", 0)
+            line = Line(meter, *await asyncio.open_connection("127.0.0.1", port, local_addr=local))
+            found.append(await line.verdicts(readings(meter, 2)))
+        found.append(await known.verdicts(readings(known.meter, 2, 1)))
+        for _, writer in flood:
+            writer.close()
+        return found
+
+    assert serving(street, talk, max_connections=8) == [["stored", "stored"]] * 4
+
+
+class Ends:
+    """A connection's writer, as far as it takes to say where it comes from."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def get_extra_info(self, _):
+        return self.address
+
+
+def test_who_gives_way_is_the_oldest_of_the_origin_that_has_the_most():
+    newcomers = tcp.Newcomers()
+    assert newcomers.to_displace("10.0.0.1") is None
+    many = [tcp.TcpPeer(Ends(("10.0.0.1", 4000 + n)), newcomers) for n in range(3)]
+    for peer in many:
+        newcomers.add(peer)
+    assert newcomers.to_displace("10.0.0.2") is many[0]
+    assert newcomers.to_displace("10.0.0.1") is None  # nobody displaces their own
+    newcomers.discard(many[0])
+    assert newcomers.to_displace("10.0.0.2") is many[1]
+    newcomers.add(tcp.TcpPeer(Ends(("10.0.0.2", 1)), newcomers))
+    assert newcomers.to_displace("10.0.0.2") is None  # it would go on and on
+    newcomers.discard(many[1])
+    newcomers.discard(many[2])
+    newcomers.discard(many[2])
+    assert newcomers.to_displace("10.0.0.3") is None
+
+
+def test_an_ipv6_network_is_one_origin_and_a_mapped_address_is_the_one_it_maps():
+    assert tcp.origin(("2001:db8:1:2::1", 1, 0, 0)) == tcp.origin(("2001:db8:1:2:ffff::9", 2, 0, 0))
+    assert tcp.origin(("2001:db8:1:3::1", 1, 0, 0)) != tcp.origin(("2001:db8:1:2::1", 1, 0, 0))
+    assert tcp.origin(("::ffff:10.0.0.1", 1, 0, 0)) == tcp.origin(("10.0.0.1", 1)) == "10.0.0.1"
+    assert tcp.origin(("fe80::1%eth0", 1, 0, 2)) == "fe80::/64"
+    assert tcp.origin(None) == tcp.origin(("",)) == ""
+
+
+def test_a_flood_of_noise_costs_no_commit_a_piece(street, monkeypatch):
+    commits, count = [], street.reception.count_corrupt
+
+    def counted(number):
+        commits.append(number)
+        count(number)
+
+    monkeypatch.setattr("gateway.service.TALLY_S", PATIENCE_S)
+
+    async def talk(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(200):
+            writer.write(b"\x05abc\x00" * 100)
+            await writer.drain()
+        writer.write_eof()
+        await asyncio.wait_for(reader.read(), PATIENCE_S)
+
+    monkeypatch.setattr(street.reception, "count_corrupt", counted)
+    serving(street, talk)
+    assert commits == [20_000]
+    assert street.ledger.counts() == {"corrupt": 20_000}
+
+
 def test_beyond_the_limit_connections_are_closed_and_places_come_free_again(street):
     async def talk(port):
         lines = [await Line.open(meter, port) for meter in street.meters[:3]]

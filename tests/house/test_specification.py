@@ -206,7 +206,7 @@ def test_the_seals_are_the_codes():
 
 def test_what_a_concentrator_finds_is_what_it_counts():
     counted = {name for table in tables(chapter("2.5")) for row in table for name in in_code(row[1])}
-    refusals = {intake.CORRUPT, intake.UNKNOWN_METER, intake.STALE_EPOCH, intake.WRONG_KEY}
+    refusals = {intake.CORRUPT, intake.UNKNOWN_METER, intake.STALE_EPOCH, intake.WRONG_KEY, intake.REVOKED}
     assert counted == refusals | set(wire.VERDICTS)
     answered = {in_code(row[1])[0] for table in tables(chapter("2.5")) for row in table if "ACK" in row[2]}
     assert answered == set(wire.VERDICTS)

@@ -18,7 +18,6 @@ from flask import Flask
 import firmware.main
 from firmware.meter.seal import Ccm as MeterCcm
 from gateway import reception as reception_module
-from gateway.__main__ import first_standing
 from gateway.closing import Closing
 from gateway.enrolment import EnrolmentRecord
 from gateway.intake import CCM, DataDecryption
@@ -26,6 +25,7 @@ from gateway.ledger import Ledger
 from gateway.neighbourhood import build
 from gateway.outbox import Outbox
 from gateway.reception import Arrival, Reception
+from gateway.roll import first_standing
 from mdms.ingest.routes import ingest_routes
 from mdms.keyholder.gate import Gate, Policy
 from mdms.keyholder.holder import KeyHolder

@@ -84,9 +84,10 @@ def forgetful(monkeypatch):
         values = (title, salt, counter.to_bytes(8, "big"), epoch, self.start, tag)
         self.execute("INSERT OR REPLACE INTO frames VALUES (?,?,?,?,?,?)", values)
 
-    def set_load(self, neighbourhood, start, total, title):
+    def set_load(self, neighbourhood, start, total, *titles):
         self.execute("INSERT OR REPLACE INTO loads VALUES (?, ?, ?)", (neighbourhood, start, total))
-        self.execute("INSERT OR REPLACE INTO contributors VALUES (?, ?, ?)", (neighbourhood, start, title))
+        for title in titles:
+            self.execute("INSERT OR REPLACE INTO contributors VALUES (?, ?, ?)", (neighbourhood, start, title))
 
     monkeypatch.setattr(Ledger, "seen_frame", lambda *_: None)
     monkeypatch.setattr(Ledger, "seen_reading", lambda *_: None)

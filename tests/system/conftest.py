@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-# The small deployment of the MDMS's own tests serves here as well.
+# The small deployments of the MDMS's and the concentrator's own tests serve here as well.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "mdms"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "gateway"))
 
 from browser import Browser
 from mdms_bench import Bench

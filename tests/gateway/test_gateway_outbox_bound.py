@@ -1,0 +1,203 @@
+"""The outbox is bounded: when it is full, frames stay unopened with their meters, and everything goes on by itself."""
+
+import asyncio
+import http.server
+import threading
+
+import msgspec
+import pytest
+from gateway_bench import DAY, HOUR, INTERVAL, START, Meter
+from structlog.testing import capture_logs
+
+from gateway import bounds, status
+from gateway.bounds import MB, Bounds, Rate
+from gateway.service import Service
+from protocol import reports
+from protocol.documents import document_id
+from protocol.wire import Deframer, encode_link
+
+STORED = reports.ItemVerdict("", "stored")
+
+
+def bounded(gateway, outbox_max_mb=1000, disk_floor_mb=0):
+    return Bounds(gateway.ledger, gateway.path, outbox_max_mb=outbox_max_mb, disk_floor_mb=disk_floor_mb)
+
+
+def real_bytes(gateway):
+    return gateway.ledger.execute(
+        "SELECT coalesce(sum(length(document)), 0) FROM outbox WHERE verdict IS NULL"
+    ).fetchone()[0]
+
+
+def decide(gateway, number):
+    with gateway.ledger.transaction():
+        gateway.outbox.decide([(item.seq, STORED) for item in gateway.outbox.waiting(number)], lambda *_: None)
+
+
+def test_what_waits_is_counted_to_the_byte_whatever_comes_and_goes(gateway, meter):
+    counted = bounded(gateway)
+    now = START
+    for step, taken in enumerate([0, 3, 100, 0, 7, 1, 1000, 0, 2]):
+        gateway.take(meter.readings(2, START + 2 * step * INTERVAL), START + 2 * DAY)
+        now += 5 * HOUR
+        gateway.close(now)
+        assert counted.waiting_bytes() == real_bytes(gateway)
+        decide(gateway, taken)
+        assert counted.waiting_bytes() == real_bytes(gateway)
+    gateway.close(START + 10 * DAY)
+    decide(gateway, 5)
+    with gateway.ledger.transaction():
+        gateway.outbox.prune(START + 20 * DAY)
+    assert counted.waiting_bytes() == real_bytes(gateway) > 0
+    assert bounded(gateway).waiting_bytes() == real_bytes(gateway)
+
+
+def test_a_full_outbox_holds_frames_and_an_emptier_one_takes_them_again(gateway):
+    counted = bounded(gateway)
+    gateway.close(START + DAY)
+    counted._max_bytes = real_bytes(gateway)
+    with capture_logs() as logs:
+        assert counted.holds_frames() and counted.holds_frames()
+        decide(gateway, 1)
+        assert not counted.holds_frames() and not counted.holds_frames()
+    assert [(entry["event"], entry.get("reason")) for entry in logs] == [
+        ("frames are not taken: the meters keep them", "the outbox is full"),
+        ("frames are taken again", None),
+    ]
+
+
+def test_a_disk_below_its_floor_holds_frames_and_closings(gateway, monkeypatch):
+    counted = bounded(gateway, disk_floor_mb=200)
+    free = iter([201 * MB, 199 * MB, 199 * MB, 201 * MB])
+    monkeypatch.setattr(bounds, "free_bytes", lambda folder: next(free))
+    assert not counted.holds_frames()
+    assert counted.holds_frames()
+    assert counted.below_floor()
+    assert not counted.holds_frames()
+
+
+class Mdms(http.server.BaseHTTPRequestHandler):
+    """Stores everything, once it is switched on."""
+
+    on = False
+    stored: list
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not type(self).on:
+            self.send_error(503)
+            return
+        batch = msgspec.json.decode(body, type=reports.Batch)
+        type(self).stored += batch.reports
+        verdicts = [
+            reports.ItemVerdict(document_id(item.type, "bench", item.content_bytes()), "stored")
+            for item in batch.reports
+        ]
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(msgspec.json.encode(reports.BatchAnswer(verdicts)))
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Clock:
+    waits = False
+
+    def now_ms(self):
+        return (START + DAY) * 1000
+
+    async def ticks(self):
+        while True:
+            yield self.now_ms()
+            await asyncio.sleep(0.05)
+
+
+def test_while_the_mdms_is_away_nothing_is_acknowledged_and_when_it_is_back_everything_is(make, monkeypatch):
+    """Over TCP, with the daemon's own tasks: no answer, no reading, then all of it, oldest first."""
+    monkeypatch.setattr("gateway.service.FULL_S", 0.02)
+    meter = Meter()
+    gateway = make([meter])
+    gateway.close(START + DAY)  # a day of loads waits
+    limit = bounded(gateway)
+    limit._max_bytes = real_bytes(gateway)
+    Mdms.on, Mdms.stored = False, []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mdms)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    opened = []
+    honest = gateway.decryption.open
+    monkeypatch.setattr(gateway.decryption, "open", lambda *given: opened.append(1) or honest(*given))
+    frames = meter.readings(4, START + DAY - 4 * INTERVAL)
+
+    async def run():
+        service = Service(
+            Clock(),
+            gateway.ledger,
+            gateway.outbox,
+            gateway.reception,
+            gateway.closing,
+            mdms_url=f"http://127.0.0.1:{server.server_port}",
+            commit_delay_ms=0,
+            max_connections=4,
+            bounds=limit,
+        )
+        bound = asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(service.run("127.0.0.1", 0, bound.set_result))
+        reader, writer = await asyncio.open_connection("127.0.0.1", await bound)
+        writer.write(b"".join(encode_link(frame) for frame in frames))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await reader.read(1)
+        assert opened == []
+        Mdms.on = True
+        verdicts, deframer = {}, Deframer()
+        async with asyncio.timeout(60):
+            while len(verdicts) < len(frames):
+                deframer.feed(await reader.read(4096))
+                verdicts.update(meter.verdicts(list(deframer)))
+        writer.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return verdicts
+
+    try:
+        verdicts = asyncio.run(run())
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert set(verdicts.values()) == {"stored"}
+    starts = [
+        reports.parse_report(item.type, item.content_bytes()).interval_start
+        for item in Mdms.stored
+        if item.type == reports.INTERVAL_LOAD
+    ]
+    assert len(starts) >= 90 and starts == sorted(set(starts)), "oldest first, each once"
+
+
+def test_a_planted_daemon_without_a_bound_is_found(make, monkeypatch):
+    monkeypatch.setattr(Bounds, "holds_frames", lambda self: False)
+    with pytest.raises(pytest.fail.Exception):
+        test_while_the_mdms_is_away_nothing_is_acknowledged_and_when_it_is_back_everything_is(make, monkeypatch)
+
+
+def test_the_bound_is_said_in_days_from_what_the_meters_cause(gateway, meter):
+    for hour in range(24):
+        gateway.take(meter.readings(4, START + hour * HOUR), START + (hour + 1) * HOUR)
+        gateway.close(START + (hour + 1) * HOUR)
+    found = bounds.measured(gateway.ledger, START + DAY)
+    total = real_bytes(gateway)
+    assert found == Rate(total * DAY // (23 * HOUR), 23 * HOUR)
+    with capture_logs() as logs:
+        bounded(gateway, outbox_max_mb=1).announce(START + DAY)
+    [said] = logs
+    assert said["event"] == "outbox bound"
+    assert said["days"] == round((MB - total) / found.bytes_a_day, 1) > 0
+    outbox = status.read(gateway.path, simulated=True).outbox
+    assert (outbox.waiting_bytes, outbox.bytes_a_day) == (total, found.bytes_a_day)
+    assert f"lasts {(MB - total) / found.bytes_a_day:.1f} days" in bounds.in_words(total, 1, found.bytes_a_day)
+
+
+def test_before_an_hour_of_reports_the_days_are_not_guessed(gateway):
+    assert bounds.measured(gateway.ledger, START) is None
+    assert "not known yet" in bounds.in_words(0, 1000, None)
+    assert "not known yet" in bounds.describe(0, MB, MB, None)["days"]
