@@ -62,9 +62,23 @@ $(BENCH)/.complete: requirements-bench.lock $(VENV)/.complete
 bench: setup $(BENCH)/.complete ## measure Paillier and the concentrator's path beside other libraries (ARGS="--quick --json FILE")
 	@$(PY) -m scripts.bench $(ARGS)
 
+.PHONY: torture
+torture: setup ## cut power, kill, flood and fail the disk under the concentrator (ARGS="--kills N --power-cuts N --frames N")
+	@$(PY) -m scripts.torture $(ARGS)
+
+.PHONY: bench-gateway
+bench-gateway: setup ## measure a real concentrator under a street's load, some minutes (ARGS="--help" for options)
+	@$(PY) -m scripts.bench_gateway $(ARGS)
+
 .PHONY: figures
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)
+
+PREFIX ?= /opt/hushmeter
+.PHONY: install-gateway
+install-gateway: ## (root) install the concentrator as a service (PREFIX=/opt/hushmeter DESTDIR=folder ARGS="--help")
+	@test -n "$(PYTHON)" || { echo "make: no python3.11 found; install Python 3.11 or later with venv" >&2; exit 1; }
+	@$(PYTHON) -m scripts.install_gateway --prefix "$(PREFIX)" --destdir "$(DESTDIR)" $(ARGS)
 
 .PHONY: lint
 lint: setup ## check style and types

@@ -1,0 +1,1 @@
+"""`make bench-gateway`: what one concentrator sustains, measured on the real daemon over TCP."""

@@ -1,0 +1,1 @@
+"""What the concentrator must survive: power cuts, kills, hostile frames, failing disks. `python -m scripts.torture`."""
