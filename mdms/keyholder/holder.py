@@ -143,8 +143,7 @@ class KeyHolder:
                     answers[name] = canonical_json({"status": decision.reason})
                     continue
                 # Spent at once and whatever comes out, so that the next item finds it spent.
-                if isinstance(decision, Permit):
-                    self._spend(decision, name)
+                self._spend(decision, name)
                 decisions[name] = decision
             told = self._tell(decisions)
             for name, decision in decisions.items():
@@ -167,11 +166,11 @@ class KeyHolder:
             return Refusal(WRONG_KEY, decision.asked)
         return decision
 
-    def _spend(self, permit: Permit, name: str) -> None:
-        if permit.interval_start is not None:
-            self._state.spend_load(permit.neighbourhood, permit.interval_start, name)
-        if permit.pseudonym is not None:
-            self._state.spend_windows(permit.pseudonym, permit.windows, name)
+    def _spend(self, decision: Permit | Refusal, name: str) -> None:
+        if isinstance(decision, Permit) and decision.interval_start is not None:
+            self._state.spend_load(decision.neighbourhood, decision.interval_start, name)
+        if decision.pseudonym is not None:
+            self._state.spend_windows(decision.pseudonym, decision.windows, name)
 
     # --- What an answer tells -------------------------------------------------------------------------------------
 

@@ -130,3 +130,31 @@ def test_only_bills_of_one_key_share_a_pack(bench, north, south, holder, policy)
     assert opening._packs(named) == {north.public.fingerprint: ["0", "2"]}
     assert opening.may_be_packed(permits)
     assert not opening.may_be_packed(permits[:2])
+
+
+def test_a_neighbour_that_is_pushed_out_of_its_range_is_opened_again_alone(bench, north, holder):
+    """The proof covers what is released; a neighbour that is refused because of another would not be in it."""
+    most = most_mwh(RATING_W, DAY)
+    layout = PackedDecryptor.densest(
+        bench.keyring[north.public.fingerprint].decryptor, ENERGY_SLOTS, below=most + 1
+    ).layout
+    attack = (1 << layout.value_bits) - 8 + (most << layout.shift(1))
+    answers = holder.items(bill(north, 0, attack), bill(north, 1), bill(north, 2))
+    assert answers[0]["status"] == "not_releasable"
+    assert energies(answers[1:]) == released((1, 2))
+
+
+def test_a_total_that_is_no_blinded_ciphertext_stops_no_other(north, holder):
+    """Two valid windows, the second under the inverse of the first's randomiser."""
+    first = north.seal(1)
+    second = pow(first, -1, north.public.n_squared) * (1 + 9 * north.public.n) % north.public.n_squared
+    windows = [
+        north.window(MARCH, 0, energy=north.text(first)),
+        north.window(MARCH + WINDOW_S, 0, energy=north.text(second)),
+        *(north.window(MARCH + at * WINDOW_S, 0, empty=True) for at in range(2, DAY // WINDOW_S)),
+    ]
+    answers = holder.items(
+        Item(bill=BillRequest(pseudonym("north", 0), MARCH, windows)), bill(north, 1), bill(north, 2)
+    )
+    assert answers[0]["status"] == "not_releasable"
+    assert energies(answers[1:]) == released((1, 2))
