@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from protocol.documents import Document, DocumentError, document_id, parse
 from protocol.releases import MAX_DOCUMENTS, MAX_ITEMS, RELEASE_BATCH, parse_batch
+from protocol.rosters import Tenancy
 
 from .billing import DueBill, StoredWindow, next_due_bill
 from .clock import Clock
@@ -33,7 +34,7 @@ from .keyholder.messages import (
     release_request,
 )
 from .periods import Periods, parse_periods
-from .rosters import RosterBook, Tenancy
+from .rosters import RosterBook
 from .store import Bill, LoadRelease, PendingLoad, Store
 
 FIRST_PAUSE_S = 0.05

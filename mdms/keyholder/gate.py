@@ -22,11 +22,11 @@ from paillier.keys import PublicKey
 from protocol.documents import Document, DocumentError, document_id, verify
 from protocol.releases import MAX_DOCUMENTS
 from protocol.reports import BillingWindow, IntervalLoad, parse_bitmap, parse_report
-from protocol.rosters import Roster
+from protocol.rosters import Roster, Tenancy, most_mwh
 from protocol.windows import Span, window_of, windows
 
 from ..periods import Periods, has_ended
-from ..rosters import RosterBook, Tenancy
+from ..rosters import RosterBook
 from .messages import (
     ALREADY_RELEASED,
     BAD_DOCUMENT,
@@ -48,8 +48,6 @@ from .messages import (
 
 LOAD_OPEN_S = 48 * 3600
 LEAST_WINDOWS = 28  # three and a half days: what is opened is a period's energy and no pattern of life
-MWH_PER_WH = 1000
-SECONDS_PER_HOUR = 3600
 
 _Report = TypeVar("_Report", IntervalLoad, BillingWindow)
 
@@ -95,6 +93,7 @@ class Permit:
     interval_start: int | None = None
     pseudonym: str | None = None
     period_start: int | None = None
+    period_end: int | None = None
     windows: tuple[int, ...] = ()
 
 
@@ -298,6 +297,7 @@ class Gate:
             most_mwh(rating_w, covered_s),
             pseudonym=tenancy.pseudonym,
             period_start=period.start,
+            period_end=end,
             windows=tuple(starts),
         )
 
@@ -330,8 +330,3 @@ class Gate:
             return ciphertext.from_base64url(key, text)
         except BadCiphertext:
             raise _Refused(BAD_DOCUMENT) from None
-
-
-def most_mwh(power_w: int, seconds: int) -> int:
-    """Return the energy of a power over a time in mWh, rounded down."""
-    return power_w * seconds * MWH_PER_WH // SECONDS_PER_HOUR

@@ -99,8 +99,9 @@ def test_a_file_comes_out_as_loads_bills_and_rows(readings_file, tmp_path):
 
 def verified(out, day):
     """The status with which a stranger's check of a published day ends."""
-    key = json.loads((out / "releases" / "deployment.json").read_text())["operator_key"]
-    command = [sys.executable, "-m", "scripts.verify_release", str(day), "--operator-key", key, "--unsafe-small-key"]
+    facts = json.loads((out / "releases" / "deployment.json").read_text())
+    keys = ["--operator-key", facts["operator_key"], "--log-key", facts["log_key"]]
+    command = [sys.executable, "-m", "scripts.verify_release", str(day), *keys, "--unsafe-small-key"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode
 
 
