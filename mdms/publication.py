@@ -23,8 +23,9 @@ from Crypto.PublicKey.ECC import EccKey
 from sqlalchemy import or_, select
 
 from protocol import releases
-from protocol.documents import Document, DocumentError, public_key_bytes, to_base64url
+from protocol.documents import Document, DocumentError, document_id, public_key_bytes, to_base64url
 from protocol.releases import ReleaseBatch, moment
+from protocol.rosters import Tenancy
 from protocol.windows import Span, period_of
 
 from .config import MdmsConfig
@@ -84,7 +85,7 @@ def publish(
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        rosters = _copy_documents(config.rosters, folder / releases.ROSTERS_FOLDER)
+        rosters = _copy_documents(config.rosters, folder / releases.ROSTERS_FOLDER, config.deployment)
         proofs = _copy_key_proofs(key_proofs, folder / releases.KEY_PROOFS_FOLDER)
         _write_about(folder, config, config.log_key)
         _write_table(folder / releases.LOADS_FILE, releases.LOAD_COLUMNS, load_lines)
@@ -155,17 +156,17 @@ def _bills_of(store: Store, book: RosterBook, day: date) -> list[str | None]:
     )
     found = []
     for row in store.ask(query):
-        span = spans[_neighbourhood_of(book, row.pseudonym)]
+        span = spans[_tenancy(book, row.pseudonym).neighbourhood]
         if span.start <= row.period_start < span.end:
             found.append(row.batch)
     return found
 
 
-def _neighbourhood_of(book: RosterBook, pseudonym: str) -> str:
+def _tenancy(book: RosterBook, pseudonym: str) -> Tenancy:
     tenancy = book.tenancy(pseudonym)
     if tenancy is None:
         raise CannotPublish(f"pseudonym {pseudonym} has a bill and stands on no roster")
-    return tenancy.neighbourhood
+    return tenancy
 
 
 def _read_batches(
@@ -208,11 +209,19 @@ def _bill_lines(
     rows: list[Any] = []
     for some in batched(list(batches)):
         rows += store.ask(select(bills).where(bills.c.batch.in_(some)))
-    lines = [(_neighbourhood_of(book, row.pseudonym), row) for row in rows]
-    lines.sort(key=lambda line: (line[0], line[1].pseudonym, line[1].period_start))
+    lines = [(_tenancy(book, row.pseudonym), row) for row in rows]
+    lines.sort(key=lambda line: (line[0].neighbourhood, line[1].pseudonym, line[1].period_start))
     return [
-        (name, row.pseudonym, moment(row.period_start), row.windows, row.import_mwh, row.export_mwh)
-        for name, row in lines
+        (
+            tenancy.neighbourhood,
+            row.pseudonym,
+            moment(row.period_start),
+            moment(row.period_end if tenancy.until is None else min(row.period_end, tenancy.until)),
+            row.windows,
+            row.import_mwh,
+            row.export_mwh,
+        )
+        for tenancy, row in lines
     ]
 
 
@@ -227,14 +236,17 @@ def _check_free(out: Path) -> None:
         raise CannotPublish(f"{out}: {error.strerror}") from None
 
 
-def _copy_documents(source: Path, target: Path) -> int:
-    """Copy signed documents as they are."""
+def _copy_documents(source: Path, target: Path, deployment: str) -> int:
+    """Copy signed documents as they are, each once."""
     target.mkdir()
-    paths = sorted(path for path in source.iterdir() if path.suffix == ".json")
-    for path in paths:
-        read_document(path)
-        _write(target / path.name, path.read_text())
-    return len(paths)
+    copied: set[str] = set()
+    for path in sorted(path for path in source.iterdir() if path.suffix == ".json"):
+        document = read_document(path)
+        name = document_id(document.type, deployment, document.content_bytes())
+        if name not in copied:
+            copied.add(name)
+            _write(target / path.name, path.read_text())
+    return len(copied)
 
 
 def _copy_key_proofs(source: Path | None, target: Path) -> int:

@@ -17,7 +17,7 @@ WORDS = {
     messages.WINDOWS_MISSING: "Not every window of the period has been reported.",
     messages.WINDOW_SPENT: "One of its windows is in another bill already; nothing is billed twice.",
     messages.PERIOD_TOO_SHORT: "The period holds too little: its energy joins the next bill.",
-    messages.NO_ENERGY: "No reading came in the whole period; it joins the next bill.",
+    messages.NO_ENERGY: "No reading came in the whole period; what the meter measured meanwhile joins the next bill.",
     messages.NOT_RELEASABLE: "What was opened cannot be a sum of real readings; somebody has to look into it.",
 }
 

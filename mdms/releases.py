@@ -16,7 +16,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from protocol.documents import Document, DocumentError, document_id, parse
-from protocol.releases import MAX_ITEMS, RELEASE_BATCH, parse_batch
+from protocol.releases import MAX_DOCUMENTS, MAX_ITEMS, RELEASE_BATCH, parse_batch
+from protocol.rosters import Tenancy
 
 from .billing import DueBill, StoredWindow, next_due_bill
 from .clock import Clock
@@ -33,13 +34,15 @@ from .keyholder.messages import (
     release_request,
 )
 from .periods import Periods, parse_periods
-from .rosters import RosterBook, Tenancy
+from .rosters import RosterBook
 from .store import Bill, LoadRelease, PendingLoad, Store
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 # Of one request: what the key holder takes for it must not keep others waiting, and half a message is enough.
 MOST_BYTES = MAX_MESSAGE // 2
+# Of signed content: a document's signature and names come on top of it.
+MOST_BYTES_OF_A_BILL = MAX_MESSAGE * 3 // 4
 
 log = structlog.get_logger()
 
@@ -176,7 +179,7 @@ class ReleaseWorker:
         while tenancies:
             due = self._due_bills(tenancies, periods, decided, reported, now)
             tenancies = []
-            for several in portions(due, lambda one: sum(len(document.content) for document in one[2])):
+            for several in portions(due, lambda one: _content(one[2])):
                 for tenancy, bill, status in self._settle_several_bills(several):
                     if status not in ASK_LATER:
                         decided[tenancy.pseudonym] = bill.period.start
@@ -201,8 +204,14 @@ class ReleaseWorker:
             stored = _WindowsOf(self._store, tenancy.pseudonym, reported)
             last = decided.get(tenancy.pseudonym)
             due = next_due_bill(periods, zone, tenancy.first_window, tenancy.until, last, stored, now)
-            if due is not None:
-                yield tenancy, due, self._store.window_documents(tenancy.pseudonym, due.starts)
+            if due is None:
+                continue
+            documents = self._store.window_documents(tenancy.pseudonym, due.starts)
+            if len(documents) > MAX_DOCUMENTS or _content(documents) > MOST_BYTES_OF_A_BILL:
+                # Years of windows, none of which could be billed: it needs a person, and nobody else waits for it.
+                log.error("bill held back", pseudonym=tenancy.pseudonym, windows=len(documents), status="too_large")
+                continue
+            yield tenancy, due, documents
 
     def _settle_several_bills(
         self, bills: list[tuple[Tenancy, DueBill, list[Document]]]
@@ -245,6 +254,10 @@ def portions(items: Iterable[_Asked], size: Callable[[_Asked], int]) -> Iterator
         filled += bytes_of
     if portion:
         yield portion
+
+
+def _content(documents: Iterable[Document]) -> int:
+    return sum(len(document.content) for document in documents)
 
 
 def _parsed(answer: bytes) -> dict[str, Any]:

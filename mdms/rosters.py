@@ -6,9 +6,7 @@ A neighbourhood's versions are in force one after the other; the first also spea
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import tzinfo
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -18,28 +16,9 @@ from paillier import base64url
 from paillier.errors import PaillierError
 from paillier.keys import PublicKey
 from protocol.documents import Document, DocumentError, key_id
-from protocol.rosters import Roster, open_roster
-from protocol.windows import Span, window_of
+from protocol.rosters import Roster, Tenancy, check_versions, open_roster, tenancies
 
 from .errors import CannotStart
-
-
-@dataclass(frozen=True, slots=True)
-class Tenancy:
-    """One pseudonym's time in a neighbourhood: from the start of the window that holds its ``since``.
-
-    ``until`` is where the first roster without it came into force, or None.
-    """
-
-    pseudonym: str
-    neighbourhood: str
-    since: int
-    first_window: int
-    until: int | None
-
-    def covers(self, at: int) -> bool:
-        """Say whether a window or interval that starts at ``at`` belongs to this tenancy."""
-        return self.first_window <= at and (self.until is None or at < self.until)
 
 
 class RosterBook:
@@ -56,11 +35,15 @@ class RosterBook:
             found.setdefault(roster.neighbourhood, []).append(roster)
         for name, several in sorted(found.items()):
             versions = tuple(sorted(several, key=lambda roster: roster.version))
-            _check_order(versions)
+            try:
+                check_versions(versions)
+                found_here = list(tenancies(versions))
+            except DocumentError as error:
+                raise CannotStart(str(error)) from None
             self._versions[name] = versions
             for roster in versions:
                 self._note_keys(roster)
-            for tenancy in _tenancies(versions):
+            for tenancy in found_here:
                 if tenancy.pseudonym in self._tenancies:
                     raise CannotStart(f"pseudonym {tenancy.pseudonym} stands on the rosters of two neighbourhoods")
                 self._tenancies[tenancy.pseudonym] = tenancy
@@ -140,36 +123,6 @@ class RosterBook:
 
 def _name(roster: Roster) -> str:
     return f"{roster.neighbourhood} version {roster.version}"
-
-
-def _check_order(versions: tuple[Roster, ...]) -> None:
-    for earlier, later in pairwise(versions):
-        if earlier.version == later.version:
-            raise CannotStart(f"two different rosters call themselves {_name(later)}")
-        if earlier.valid_from >= later.valid_from:
-            raise CannotStart(f"roster {_name(later)} is valid no later than the version before it")
-        if earlier.zone != later.zone:
-            raise CannotStart(f"roster {_name(later)} moves the neighbourhood to another time zone")
-
-
-def _tenancies(versions: tuple[Roster, ...]) -> Iterator[Tenancy]:
-    since: dict[str, int] = {}
-    until: dict[str, int] = {}
-    for roster in versions:
-        named = {member.pseudonym: member.since for member in roster.members}
-        for pseudonym, start in named.items():
-            # A tenancy's first window must not move: the gate demands every window from there on, and a later
-            # start would let a released sum leave chosen windows out.
-            if since.setdefault(pseudonym, start) != start:
-                raise CannotStart(f"roster {_name(roster)} moves the since of pseudonym {pseudonym}")
-            if pseudonym in until:
-                raise CannotStart(f"roster {_name(roster)} brings back pseudonym {pseudonym}")
-        for gone in since.keys() - named.keys():
-            until.setdefault(gone, roster.valid_from)
-    zone = versions[0].tz()
-    for pseudonym, start in since.items():
-        first: Span = window_of(start, zone)
-        yield Tenancy(pseudonym, versions[0].neighbourhood, start, first.start, until.get(pseudonym))
 
 
 def load_rosters(directory: Path, deployment: str, operator: EccKey) -> RosterBook:

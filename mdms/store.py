@@ -34,7 +34,7 @@ ATTEMPTS = 5
 NAMES_AT_ONCE = 500
 RELEASED = "released"
 # The decisions that use their windows up. Any other leaves them to the next period.
-SPENDING = (RELEASED, "not_releasable")
+SPENDING = (RELEASED, "not_releasable", "no_energy")
 
 _Result = TypeVar("_Result")
 

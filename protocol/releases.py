@@ -1,7 +1,8 @@
 """Key holder -> everyone: released sums with the proof that each follows from its reports (README.md, chapter 9).
 
 A release batch is the content of a document that the release log's key signed. A publication is a folder of such
-documents, of what they are about and of two tables in clear; whoever has it needs nobody's word for a sum.
+documents, of what they are about and of two tables in clear. That a sum follows from its reports is mathematics;
+which sums were released, of which period and under which policy, is the word of the log's key.
 """
 
 from datetime import UTC, datetime
@@ -21,9 +22,12 @@ KEY_LABEL = b"hushmeter/v1/key-proof"
 LOADS = "loads"
 BILLS = "bills"
 MAX_ITEMS = 64
+MAX_UNSAFE = 16
 # Ids of documents in one batch, so that its content stays below a mebibyte: some three years of one meter's windows.
 MAX_DOCUMENTS = 8192
 
+# What a key holder's unsafe setting may be called: it is printed where people read.
+Unsafe = Annotated[str, Meta(pattern=r"^unsafe_[a-z_]{1,57}\Z")]
 DocumentId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 # More than the gate lets any sum be: 2^31 W for as long as 32 bits count seconds. (A bound must fit 63 bits.)
 Energy = Annotated[int, Meta(ge=0, lt=1 << 62)]
@@ -48,13 +52,14 @@ class ReleasedLoad(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
 
 
 class ReleasedBill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="bill"):
-    """One meter's energy of one period in mWh.
+    """One meter's energy of one period in mWh. ``period_end`` is the tenancy's where it ended before the period.
 
     ``documents`` are the ids of its windows that carry energy, in order of time; ``root`` alone proves this item.
     """
 
     pseudonym: Pseudonym
     period_start: Seconds
+    period_end: Seconds
     documents: Annotated[list[DocumentId], Meta(min_length=1, max_length=MAX_DOCUMENTS)]
     import_mwh: Energy
     export_mwh: Energy
@@ -76,7 +81,7 @@ class ReleaseBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     paillier_key: Fingerprint
     kind: str
     k: Annotated[int, Meta(ge=1)]
-    unsafe: list[str]
+    unsafe: Annotated[list[Unsafe], Meta(max_length=MAX_UNSAFE)]
     items: Annotated[list[Released], Meta(min_length=1, max_length=MAX_ITEMS)]
     root: str
 
@@ -85,7 +90,10 @@ KINDS: dict[str, type[Released]] = {LOADS: ReleasedLoad, BILLS: ReleasedBill}
 
 
 def proof_context(batch: ReleaseBatch) -> bytes:
-    """Return what the batch's root is bound to: all that the batch says, but the root itself."""
+    """Return what a batch's root is made under: all that the batch says, but the root itself.
+
+    This does not authenticate it: whoever has the items' roots can make a root under any context. The signature does.
+    """
     return PROOF_LABEL + canonical_json(msgspec.structs.replace(batch, root=""))
 
 
@@ -136,7 +144,7 @@ REPORTS_FILE = "reports.jsonl"
 
 FORMAT = 1
 LOAD_COLUMNS = ("neighbourhood", "interval_start", "contributors", "k", "import_mwh", "export_mwh")
-BILL_COLUMNS = ("neighbourhood", "pseudonym", "period_start", "windows", "import_mwh", "export_mwh")
+BILL_COLUMNS = ("neighbourhood", "pseudonym", "period_start", "period_end", "windows", "import_mwh", "export_mwh")
 
 
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,10 @@
 """Rosters: which meters make a neighbourhood, signed by the operator (README.md, chapter 7)."""
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import pairwise
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,8 +14,11 @@ from msgspec import Meta
 
 from .documents import Document, DocumentError, canonical_json, import_public_key, parse, sign, verify
 from .reports import Count, Fingerprint, Length, Name, Pseudonym, Seconds
+from .windows import window_of
 
 ROSTER = "roster"
+MWH_PER_WH = 1000
+SECONDS_PER_HOUR = 3600
 ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*\Z")
 
 
@@ -78,3 +84,65 @@ def open_roster(document: Document, deployment: str, operator: EccKey) -> Roster
     roster.tz()
     roster.concentrator_key()
     return roster
+
+
+# --- Versions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """One pseudonym's time in a neighbourhood: from the start of the window that holds its ``since``.
+
+    ``until`` is where the first roster without it came into force, or None.
+    """
+
+    pseudonym: str
+    neighbourhood: str
+    since: int
+    first_window: int
+    until: int | None
+
+    def covers(self, at: int) -> bool:
+        """Say whether a window or interval that starts at ``at`` belongs to this tenancy."""
+        return self.first_window <= at and (self.until is None or at < self.until)
+
+
+def check_versions(versions: Sequence[Roster]) -> None:
+    """Raise DocumentError where a neighbourhood's rosters, by rising version, contradict each other."""
+    for earlier, later in pairwise(versions):
+        if earlier.version == later.version:
+            raise DocumentError(f"two different rosters call themselves {_name(later)}")
+        if earlier.valid_from >= later.valid_from:
+            raise DocumentError(f"roster {_name(later)} is valid no later than the version before it")
+        if earlier.zone != later.zone:
+            raise DocumentError(f"roster {_name(later)} moves the neighbourhood to another time zone")
+
+
+def tenancies(versions: Sequence[Roster]) -> Iterator[Tenancy]:
+    """Yield the tenancies of a neighbourhood's rosters, by rising version; raises DocumentError where one moves."""
+    since: dict[str, int] = {}
+    until: dict[str, int] = {}
+    for roster in versions:
+        named = {member.pseudonym: member.since for member in roster.members}
+        for pseudonym, start in named.items():
+            # A tenancy's first window must not move: the gate demands every window from there on, and a later
+            # start would let a released sum leave chosen windows out.
+            if since.setdefault(pseudonym, start) != start:
+                raise DocumentError(f"roster {_name(roster)} moves the since of pseudonym {pseudonym}")
+            if pseudonym in until:
+                raise DocumentError(f"roster {_name(roster)} brings back pseudonym {pseudonym}")
+        for gone in since.keys() - named.keys():
+            until.setdefault(gone, roster.valid_from)
+    zone = versions[0].tz()
+    for pseudonym, start in since.items():
+        first = window_of(start, zone).start
+        yield Tenancy(pseudonym, versions[0].neighbourhood, start, first, until.get(pseudonym))
+
+
+def most_mwh(power_w: int, seconds: int) -> int:
+    """Return the energy of a power over a time in mWh, rounded down: no sum of meters rated so can be more."""
+    return power_w * seconds * MWH_PER_WH // SECONDS_PER_HOUR
+
+
+def _name(roster: Roster) -> str:
+    return f"{roster.neighbourhood} version {roster.version}"

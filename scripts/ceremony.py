@@ -37,6 +37,7 @@ from protocol.documents import (
     to_base64url,
 )
 from protocol.releases import KEY_PROOFS_FOLDER, PublishedKeyProof, key_proof_context
+from protocol.reports import Name
 
 from .deployment import Deployment, DeploymentError, write_private
 
@@ -114,6 +115,7 @@ def perform(folder: Deployment, plan: Ceremony, passphrase: str, said: Callable[
     """Make every key of a deployment. Raises DeploymentError or PaillierError; overwrites nothing."""
     if folder.facts.exists():
         raise DeploymentError(f"{folder.root} holds a deployment already: choose an empty folder")
+    _check_names(plan)
     if plan.shares is not None:
         if plan.shares.folder.resolve().is_relative_to(folder.root.resolve()):
             raise DeploymentError(
@@ -140,6 +142,21 @@ def perform(folder: Deployment, plan: Ceremony, passphrase: str, said: Callable[
     folder.facts.parent.mkdir(parents=True, exist_ok=True)
     folder.facts.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     return result
+
+
+def _check_names(plan: Ceremony) -> None:
+    """Refuse what cannot be a name of the protocol, before it names a file; and one that is given twice."""
+    for what, name in (
+        ("deployment", plan.deployment),
+        ("concentrator", plan.gateway),
+        *(("neighbourhood", name) for name in plan.neighbourhoods),
+    ):
+        try:
+            msgspec.convert(name, Name)
+        except msgspec.ValidationError:
+            raise DeploymentError(f"{what} {name!r}: a name has 1 to 64 of A-Z, a-z, 0-9, _ and -") from None
+    if len(set(plan.neighbourhoods)) != len(plan.neighbourhoods):
+        raise DeploymentError("a neighbourhood is named twice: each has one key")
 
 
 def _neighbourhood(
@@ -276,7 +293,7 @@ def main(
         passphrase = read_passphrase(passphrase_file)
         with console.status("making keys"):
             facts = perform(Deployment(out), plan, passphrase, console.print)
-    except (DeploymentError, PaillierError) as error:
+    except (DeploymentError, PaillierError, FileExistsError) as error:
         console.print(f"ceremony: {error}")
         sys.exit(2)
     if wanted is not None:

@@ -102,9 +102,11 @@ def _item(opened: Opened, prover: Prover) -> Released:
         return ReleasedLoad(permit.interval_start, permit.documents[0], opened.import_mwh, opened.export_mwh, root)
     assert permit.pseudonym is not None, "a permit is for a load or a bill"
     assert permit.period_start is not None, "a bill has a period"
+    assert permit.period_end is not None, "a period has an end"
     return ReleasedBill(
         permit.pseudonym,
         permit.period_start,
+        permit.period_end,
         list(permit.documents),
         opened.import_mwh,
         opened.export_mwh,

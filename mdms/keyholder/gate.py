@@ -13,18 +13,20 @@ asked again and again with another summand until it tells the sum.
 import hashlib
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 from paillier import ciphertext
 from paillier.errors import BadCiphertext
 from paillier.keys import PublicKey
 from protocol.documents import Document, DocumentError, document_id, verify
+from protocol.releases import MAX_DOCUMENTS
 from protocol.reports import BillingWindow, IntervalLoad, parse_bitmap, parse_report
-from protocol.rosters import Roster
+from protocol.rosters import Roster, Tenancy, most_mwh
 from protocol.windows import Span, window_of, windows
 
 from ..periods import Periods, has_ended
-from ..rosters import RosterBook, Tenancy
+from ..rosters import RosterBook
 from .messages import (
     ALREADY_RELEASED,
     BAD_DOCUMENT,
@@ -46,8 +48,6 @@ from .messages import (
 
 LOAD_OPEN_S = 48 * 3600
 LEAST_WINDOWS = 28  # three and a half days: what is opened is a period's energy and no pattern of life
-MWH_PER_WH = 1000
-SECONDS_PER_HOUR = 3600
 
 _Report = TypeVar("_Report", IntervalLoad, BillingWindow)
 
@@ -93,23 +93,31 @@ class Permit:
     interval_start: int | None = None
     pseudonym: str | None = None
     period_start: int | None = None
+    period_end: int | None = None
     windows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A constant reason, and as much of what was asked as is verified."""
+    """A constant reason, and as much of what was asked as is verified.
+
+    Empty windows are used up by their refusal: there is nothing in them to open, and a home that stands empty for
+    years would pile up more of them than a request can carry.
+    """
 
     reason: str
     asked: Asked
+    pseudonym: str | None = None
+    windows: tuple[int, ...] = ()
 
 
 class _Refused(Exception):
-    """Ends a decision; the argument is the reason."""
+    """Ends a decision; the first argument is the reason, the second the empty windows that it uses up."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, windows: tuple[int, ...] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.windows = windows
 
 
 class Gate:
@@ -206,7 +214,8 @@ class Gate:
             reports = [self._window(document, tenancy, names) for document in bill.windows]
             return self._permit_bill(tenancy, period, reports, names, self._asked(bill, names), spent, now)
         except _Refused as refused:
-            return Refusal(refused.reason, self._asked(bill, names))
+            pseudonym = bill.pseudonym if refused.windows else None
+            return Refusal(refused.reason, self._asked(bill, names), pseudonym, refused.windows)
 
     @staticmethod
     def _asked(bill: BillRequest, names: Sequence[str]) -> AskedBill:
@@ -256,7 +265,8 @@ class Gate:
         now: int,
     ) -> Permit:
         starts = [report.window_start for report in reports]
-        if len(set(starts)) != len(starts):
+        # In order of time, as a reader of the release batch expects them; each of them once.
+        if any(later <= earlier for earlier, later in pairwise(starts)) or len(starts) > MAX_DOCUMENTS:
             raise _Refused(BAD_DOCUMENT)
         zone = self._book.zone(tenancy.neighbourhood)
         if not has_ended(period, zone, now):
@@ -271,7 +281,7 @@ class Gate:
             raise _Refused(WINDOWS_MISSING)
         filled = [report for report in reports if report.energy is not None]
         if not filled:
-            raise _Refused(NO_ENERGY)
+            raise _Refused(NO_ENERGY, tuple(starts))
         if not self.policy.short_periods and (len(starts) < LEAST_WINDOWS or 2 * len(filled) < len(starts)):
             raise _Refused(PERIOD_TOO_SHORT)
         key = self._one_key(filled)
@@ -287,6 +297,7 @@ class Gate:
             most_mwh(rating_w, covered_s),
             pseudonym=tenancy.pseudonym,
             period_start=period.start,
+            period_end=end,
             windows=tuple(starts),
         )
 
@@ -319,8 +330,3 @@ class Gate:
             return ciphertext.from_base64url(key, text)
         except BadCiphertext:
             raise _Refused(BAD_DOCUMENT) from None
-
-
-def most_mwh(power_w: int, seconds: int) -> int:
-    """Return the energy of a power over a time in mWh, rounded down."""
-    return power_w * seconds * MWH_PER_WH // SECONDS_PER_HOUR

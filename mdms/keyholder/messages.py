@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol.documents import Document, canonical_json
-from protocol.releases import MAX_DOCUMENTS, MAX_ITEMS, DocumentId
+from protocol.releases import MAX_ITEMS, DocumentId
 from protocol.reports import Name, Pseudonym, Seconds
 
 MAX_MESSAGE = 16 << 20
@@ -40,7 +40,7 @@ class BillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     pseudonym: Pseudonym
     period_start: Seconds
-    windows: Annotated[list[Document], Meta(max_length=MAX_DOCUMENTS)]
+    windows: list[Document]
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

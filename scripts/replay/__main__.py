@@ -27,6 +27,7 @@ from ..supervisor import ProcessFailed, Supervisor
 from . import outputs
 from .conduct import Conduct, bills_due
 from .plan import PERIODS, BadOptions, Plan, energies_of, layout_of, make_plan
+from .publication import publish_and_check
 
 Result = TypeVar("Result")
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,9 +59,10 @@ def main(
 ) -> None:
     """Send real energies through real meters, concentrator, MDMS and key holder, and write what came out.
 
-    Writes loads.csv, bills.csv, customer/METER.csv, releases/ and ledger.json to OUT. Processes may be killed while
-    it runs (their pids are in OUT/run/*.pid): each is started again and nothing in the sums changes. Exit 0 only if
-    measured = billed + queued + quarantined, to the milliwatt-hour; 2 for bad input, 1 for anything else.
+    Writes loads.csv, bills.csv, customer/METER.csv, releases/, published/ and ledger.json to OUT. Processes may be
+    killed while it runs (their pids are in OUT/run/*.pid): each is started again and nothing in the sums changes. Exit
+    0 only if measured = billed + queued + quarantined, to the milliwatt-hour, and every release is proved; 2 for bad
+    input, 1 for anything else.
     """
     console = Console(stderr=True, soft_wrap=True)
     try:
@@ -197,9 +199,16 @@ def write_outputs(street: Street, plan: Plan, out: Path, stores: dict[str, list[
         outputs.write_releases(out / "releases", street)
         result = take_balance(street, store, stores).imported
         outputs.write_balance(out / "ledger.json", result)
+        with console.status("publishing what was released, and checking it with public keys alone"):
+            checked = publish_and_check(out / "published", street, plan, store)
     finally:
         store.close()
     console.print(f"{loads} loads and {bills} bills released; written to {out}", highlight=False)
+    console.print(
+        f"{checked.loads} loads and {checked.bills} bills in {checked.days} published days follow from their signed"
+        " ciphertexts: proofs checked with public keys alone",
+        highlight=False,
+    )
     return result
 
 

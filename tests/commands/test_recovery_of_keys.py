@@ -291,3 +291,14 @@ def test_an_older_key_is_proved_later(town):
     assert status == 0, output
     assert proof_of(town).read_bytes() == proof
     enrol_a_meter(town)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("../../evil",), ("north", "north"), ("",), ("a b",), ("x" * 65,)],
+)
+def test_names_are_checked_before_any_key_is_made(tmp_path, names):
+    plan = ceremony.Ceremony("town", names, key_bits=512, unsafe_small_key=True)
+    with pytest.raises(DeploymentError, match=r"named twice|a name has"):
+        ceremony.perform(Deployment(tmp_path / "town"), plan, "passphrase")
+    assert list(tmp_path.rglob("*")) == []

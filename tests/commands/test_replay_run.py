@@ -89,6 +89,20 @@ def test_a_file_comes_out_as_loads_bills_and_rows(readings_file, tmp_path):
         "refused": 0,
     }
     assert (out / "releases" / "log.jsonl").read_text().count("\n") >= 2 * 96 + 13
+    assert "96 loads and 13 bills in 1 published days follow from their signed ciphertexts" in said
+    (day,) = (out / "published").iterdir()
+    assert verified(out, day) == 0
+    loads = (day / "loads.csv").read_text()
+    (day / "loads.csv").write_text(loads.replace(",0\n", ",1\n", 1))
+    assert verified(out, day) == 1
+
+
+def verified(out, day):
+    """The status with which a stranger's check of a published day ends."""
+    facts = json.loads((out / "releases" / "deployment.json").read_text())
+    keys = ["--operator-key", facts["operator_key"], "--log-key", facts["log_key"]]
+    command = [sys.executable, "-m", "scripts.verify_release", str(day), *keys, "--unsafe-small-key"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode
 
 
 def test_the_check_of_an_output_sees_a_difference(readings_file, tmp_path):

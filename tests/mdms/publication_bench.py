@@ -7,17 +7,19 @@ import threading
 from datetime import UTC, datetime
 
 import msgspec
-from mdms_bench import DAY, DEPLOYMENT, INTERVAL, MARCH, Bench
+from mdms_bench import DAY, DEPLOYMENT, INTERVAL, MARCH, Bench, pseudonym
 
 from mdms.config import load_mdms_config
 from mdms.ingest.admission import admit
 from mdms.ingest.judgement import judge
 from mdms.publication import publish
 from mdms.releases import ReleaseWorker
+from mdms.rosters import RosterBook
 from mdms.store import Store
 from protocol import releases
 from protocol.documents import Document, public_key_bytes, to_base64url
 from protocol.rosters import sign_roster
+from scripts.verify_release import Options, check
 
 TODAY = datetime.fromtimestamp(MARCH, UTC).date()
 LOADS = 4
@@ -38,10 +40,16 @@ class Line:
 class Utility:
     """Both streets' day, received and released: four loads each, and the bills of three of North's meters."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, more=lambda north: []):
+        """``more`` makes further versions of North's roster; who has gone by then has no window later."""
         self.bench = bench = Bench()
         self.folder = folder
         config, _ = bench.write(folder)
+        further = more(bench.north)
+        bench.book = RosterBook([bench.north.roster, bench.south.roster, *further])
+        for roster in further:
+            document = sign_roster(bench.operator, DEPLOYMENT, roster)
+            (folder / "rosters" / f"north-{roster.version}.json").write_bytes(msgspec.json.encode(document))
         with config.open("a") as file:
             file.write('release_log = "release-log.jsonl"\n')
             file.write(f'log_key = "{public(bench.log_key)}"\n')
@@ -53,7 +61,8 @@ class Utility:
         for street in (bench.north, bench.south):
             self.receive(*(street.load(MARCH + at * INTERVAL) for at in range(LOADS)))
         for meter in range(METERS):
-            self.receive(*bench.north.windows(MARCH, MARCH + DAY, meter, empty=[MARCH]))
+            until = bench.book.tenancy(pseudonym("north", meter)).until or MARCH + DAY
+            self.receive(*bench.north.windows(MARCH, until, meter, empty=[MARCH]))
         self.settle(MARCH + DAY)
 
     def receive(self, *documents):
@@ -66,6 +75,11 @@ class Utility:
 
     def publish(self, out, day=TODAY, bills_of=TODAY, key_proofs=None):
         return publish(self.config, self.store, self.bench.book, out, day=day, bills_of=bills_of, key_proofs=key_proofs)
+
+    def verified(self, out):
+        """What a reader finds who has both public keys."""
+        keys = public(self.bench.operator), public(self.bench.log_key)
+        return check(Options(out, *keys, unsafe_small_key=True), lambda _: None)
 
     def close(self):
         self.store.close()
@@ -89,8 +103,7 @@ class Forger:
             csv.writer(file, lineterminator="\n").writerows(rows)
 
     def batches(self):
-        lines = (self.folder / releases.BATCHES_FILE).read_bytes().splitlines()
-        return [releases.parse_batch(msgspec.json.decode(line, type=Document).content_bytes()) for line in lines]
+        return batches_in(self.folder)
 
     def write_batches(self, batches):
         """Sign batches with the log's key, as a key holder would that lies."""
@@ -122,9 +135,15 @@ class Forger:
     def write_reports(self, lines):
         (self.folder / releases.REPORTS_FILE).write_bytes(b"".join(lines))
 
-    def write_roster(self, roster, key=None):
+    def write_roster(self, roster, key=None, name=None, folder=None):
         document = sign_roster(key or self.bench.operator, DEPLOYMENT, roster)
-        (self.folder / "rosters" / f"{roster.neighbourhood}.json").write_bytes(msgspec.json.encode(document))
+        path = (folder or self.folder / "rosters") / f"{name or roster.neighbourhood}.json"
+        path.write_bytes(msgspec.json.encode(document))
+
+
+def batches_in(folder):
+    lines = (folder / releases.BATCHES_FILE).read_bytes().splitlines()
+    return [releases.parse_batch(msgspec.json.decode(line, type=Document).content_bytes()) for line in lines]
 
 
 def public(key):

@@ -3,6 +3,8 @@
 import pytest
 from mdms_bench import APRIL, DAY, MARCH, Bench, pseudonym
 
+from mdms.keyholder import gate
+from mdms.keyholder.messages import BillRequest, Item
 from mdms.rosters import RosterBook
 from paillier import ENERGY_SLOTS
 from protocol import documents, reports
@@ -139,11 +141,27 @@ def test_a_month_that_is_mostly_empty_waits_for_the_next(april, north):
     assert answer["import_mwh"] == WHOLE // 2 - 1 + 30 * 8
 
 
-def test_a_period_without_energy_is_not_opened_and_its_windows_join_the_next(daily, north):
+def test_a_period_without_energy_is_not_opened_and_uses_its_windows_up(daily, north):
     empty = north.windows(MARCH, MARCH + DAY, empty=range(MARCH, MARCH + DAY, WINDOW_S))
     assert daily.bill(empty, ME)["status"] == "no_energy"
-    answer = daily.bill(empty + north.windows(MARCH + DAY, MARCH + 2 * DAY), ME, MARCH + DAY)
+    second = north.windows(MARCH + DAY, MARCH + 2 * DAY)
+    assert daily.bill(empty + second, ME, MARCH + DAY)["status"] == "window_spent"
+    answer = daily.bill(second, ME, MARCH + DAY)
     assert (answer["status"], answer["import_mwh"]) == ("released", 8)
+
+
+def test_windows_that_are_not_in_order_of_time_are_refused_and_not_spent(daily, north):
+    day = north.windows(MARCH, MARCH + DAY)
+    assert daily.bill(day[::-1], ME)["status"] == "bad_document"
+    assert daily.bill([*day[1:], day[0]], ME)["status"] == "bad_document"
+    assert daily.bill(day, ME)["status"] == "released"
+
+
+def test_more_windows_than_a_batch_may_name_are_refused_alone(daily, north, monkeypatch):
+    monkeypatch.setattr(gate, "MAX_DOCUMENTS", 7)
+    bill = Item(bill=BillRequest(ME, MARCH, north.windows(MARCH, MARCH + DAY)))
+    load = Item(load=north.load(daily.clock.now - 3600))
+    assert [answer["status"] for answer in daily.items(bill, load)] == ["bad_document", "released"]
 
 
 def test_a_bill_above_rating_x_time_covered_is_not_releasable(daily, north):

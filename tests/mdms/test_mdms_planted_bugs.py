@@ -10,7 +10,7 @@ import test_mdms_releases as releases
 from mdms_bench import APRIL
 
 from mdms.ingest import judgement
-from mdms.keyholder import gate, holder, log
+from mdms.keyholder import gate, holder, log, opening
 from mdms.keyholder.state import State
 from paillier import proofs
 
@@ -124,7 +124,7 @@ def test_a_proof_that_is_not_verified_turns_a_test_red(bench, north, tmp_path, m
 
 
 def test_a_fault_that_is_taken_for_a_refusal_turns_a_test_red(bench, north, tmp_path, monkeypatch):
-    monkeypatch.setattr(holder, "DecryptionFailed", KeyError)
+    monkeypatch.setattr(opening, "DecryptionFailed", KeyError)
     with pytest.raises(RED):
         batches.test_a_fault_in_a_decryption_lets_nothing_out_and_spends_nothing(
             north, day_holder(bench, tmp_path / "h"), monkeypatch

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from mdms_bench import DAY, INTERVAL, MARCH, METERS, energy, pseudonym
-from publication_bench import LOADS, TODAY, Utility
+from publication_bench import LOADS, TODAY, Utility, batches_in
 from sqlalchemy import select
 
 from mdms import publication
@@ -53,11 +53,37 @@ def test_a_day_is_published_with_what_proves_it(utility, tmp_path):
     assert rows(out / "loads.csv")[1] == f"north,2026-03-01T00:15Z,12,10,{total},7"
     assert len(rows(out / "loads.csv")) == done.loads == 2 * LOADS
     assert rows(out / "bills.csv") == sorted(
-        f"north,{pseudonym('north', meter)},2026-03-01T00:00Z,7,7,0" for meter in range(3)
+        f"north,{pseudonym('north', meter)},2026-03-01T00:00Z,2026-03-02T00:00Z,7,7,0" for meter in range(3)
     )
     assert done.reports == len((out / "reports.jsonl").read_text().splitlines()) == 2 * LOADS + 3 * 7
     for name in ("north.json", "south.json"):
         assert (out / "rosters" / name).read_bytes() == (utility.folder / "rosters" / name).read_bytes()
+
+
+def test_the_period_of_who_left_ends_with_the_tenancy(tmp_path):
+    noon = MARCH + DAY // 2
+    (tmp_path / "utility").mkdir()
+    utility = Utility(tmp_path / "utility", lambda north: [north.make_roster(2, noon, north.members[1:])])
+    utility.publish(tmp_path / "out")
+    left = f"north,{pseudonym('north', 0)},2026-03-01T00:00Z,2026-03-01T12:00Z,3,3,0"
+    stayed = f"north,{pseudonym('north', 1)},2026-03-01T00:00Z,2026-03-02T00:00Z,7,7,0"
+    assert {left, stayed} < set(rows(tmp_path / "out" / "bills.csv"))
+    [bills] = [batch for batch in batches_in(tmp_path / "out") if batch.kind == "bills"]
+    assert {item.pseudonym: item.period_end for item in bills.items} == {
+        pseudonym("north", 0): noon,
+        pseudonym("north", 1): MARCH + DAY,
+        pseudonym("north", 2): MARCH + DAY,
+    }
+    assert utility.verified(tmp_path / "out").bills == 3
+    utility.close()
+
+
+def test_a_roster_that_is_there_twice_is_published_once(utility, tmp_path):
+    folder = utility.config.rosters
+    (folder / "north-again.json").write_bytes((folder / "north.json").read_bytes() + b"\n")
+    assert utility.publish(tmp_path / "out").rosters == 2
+    assert sorted(os.listdir(tmp_path / "out" / "rosters")) == ["north-again.json", "south.json"]
+    assert utility.verified(tmp_path / "out").rosters == 2
 
 
 def test_documents_go_out_as_the_bytes_that_came_in(utility, tmp_path):

@@ -100,7 +100,8 @@ def test_a_bill_names_the_windows_that_carry_energy(bench, north, holder):
     answer = holder.bill(windows, ME)
     [item] = release(bench, holder, answer["batch"]).items
     names = [document_id(window.type, DEPLOYMENT, window.content_bytes()) for window in windows]
-    assert (item.pseudonym, item.period_start, item.documents) == (ME, MARCH, names[1:])
+    assert (item.pseudonym, item.period_start, item.period_end) == (ME, MARCH, MARCH + DAY)
+    assert item.documents == names[1:]
 
 
 def test_a_batch_is_split_before_it_names_too_many_documents(bench, north, holder, monkeypatch):

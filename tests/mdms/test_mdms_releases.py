@@ -128,14 +128,14 @@ def test_several_periods_that_became_complete_at_once_are_billed_in_order(utilit
     assert [bill.import_mwh for bill in utility.store.bills()] == [8, 8, 8]
 
 
-def test_a_period_without_energy_joins_the_next(utility, north):
+def test_a_period_without_energy_is_done_with(utility, north):
     empty = range(MARCH, MARCH + DAY, WINDOW_S)
     utility.receive(*north.windows(MARCH, MARCH + 2 * DAY, empty=empty))
     assert utility.settle(MARCH + 2 * DAY)
     first, second = utility.store.bills()
     assert (first.status, first.import_mwh, first.windows) == ("no_energy", None, 0)
     assert (second.status, second.import_mwh, second.windows) == ("released", 8, 8)
-    assert list(utility.store.unbilled_windows()) == []
+    assert [span.register_to - span.register_from for span in utility.store.unbilled_windows()] == [0] * 8
 
 
 def test_windows_in_which_intervals_are_missing_are_counted_as_estimated(utility, north):
@@ -350,8 +350,8 @@ def test_a_tenancys_next_period_waits_for_the_decision_before_it(utility, north)
     asked = [message for message in map(json.loads, utility.line.asked) if "items" in message]
     periods = [[item["bill"]["period_start"] for item in message["items"]] for message in asked]
     assert periods == [[MARCH] * 2, [MARCH + DAY] * 2, [MARCH + 2 * DAY] * 2]
-    # What was empty on the first day joins the second.
-    assert [len(item["bill"]["windows"]) for item in asked[1]["items"]] == [16, 16]
+    # What was empty on the first day was used up by its refusal.
+    assert [len(item["bill"]["windows"]) for item in asked[1]["items"]] == [8, 8]
 
 
 def test_a_proof_is_stored_before_what_it_proves(bench, north, tmp_path):
@@ -433,3 +433,17 @@ def test_a_key_holder_that_answers_nonsense_is_asked_again(utility, north):
     utility.line.ask = real
     assert utility.settle(MARCH + INTERVAL)
     assert [load.status for load in utility.store.loads()] == ["released"]
+
+
+@pytest.mark.parametrize("limit", ["MAX_DOCUMENTS", "MOST_BYTES_OF_A_BILL"])
+def test_a_bill_that_no_request_can_carry_is_held_back_alone(utility, north, monkeypatch, capsys, limit):
+    sizes = [len(document.content) for document in north.windows(MARCH, MARCH + DAY)]
+    monkeypatch.setattr(releases, limit, 7 if limit == "MAX_DOCUMENTS" else sum(sizes) - 1)
+    utility.receive(*north.windows(MARCH, MARCH + DAY), north.load())
+    assert utility.settle(MARCH + DAY)
+    assert [load.status for load in utility.store.loads()] == ["released"]
+    assert list(utility.store.bills()) == []
+    assert "bill held back" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert utility.settle(MARCH + DAY)
+    assert [bill.status for bill in utility.store.bills()] == ["released"]

@@ -13,7 +13,7 @@ from protocol.releases import BILLS, LOADS, ReleaseBatch, ReleasedBill, Released
 TEXT = (Path(__file__).resolve().parents[2] / "protocol" / "README.md").read_text()
 KEY = generate_signing_key()
 LOAD = ReleasedLoad(900, "0" * 64, 1, 2, "root")
-BILL = ReleasedBill("A" * 22, 0, ["1" * 64, "2" * 64], 3, 4, "root")
+BILL = ReleasedBill("A" * 22, 0, 86_400, ["1" * 64, "2" * 64], 3, 4, "root")
 BATCH = ReleaseBatch("town", "north", "A" * 43, LOADS, 10, [], [LOAD], "R")
 
 
@@ -22,7 +22,8 @@ def changed(**changes):
 
 
 def test_a_batch_is_opened_as_it_was_signed():
-    for batch in (BATCH, changed(kind=BILLS, items=[BILL])):
+    unsafe = ["unsafe_" + "x" * 57] * 16
+    for batch in (BATCH, changed(kind=BILLS, items=[BILL]), changed(unsafe=unsafe)):
         assert releases.open_batch(releases.sign_batch(KEY, batch), "town", KEY) == batch
 
 
@@ -53,6 +54,11 @@ def test_a_batch_of_another_key_type_or_deployment_is_refused():
         ({"items": [msgspec.structs.replace(LOAD, document="A" * 64)]}, "document"),
         ({"kind": BILLS, "items": [msgspec.structs.replace(BILL, documents=[])]}, "documents"),
         ({"k": 0}, "k"),
+        ({"unsafe": ["unsafe_x\x1b[2K"]}, "unsafe"),
+        ({"unsafe": ["unsafe_x\n"]}, "unsafe"),
+        ({"unsafe": ["safe"]}, "unsafe"),
+        ({"unsafe": ["unsafe_" + "x" * 58]}, "unsafe"),
+        ({"unsafe": ["unsafe_x"] * 17}, "unsafe"),
     ],
 )
 def test_a_batch_that_is_none_is_refused(changes, reason):
@@ -106,6 +112,7 @@ def test_the_members_of_the_specification_are_the_codes():
     assert row("bill") == fields(ReleasedBill)
     said = re.search(r"Members are in `releases.py`: (.*?)\.\n", TEXT, re.S)[1]
     assert " ".join(re.sub(r" \(.*?\)", "", said).split()) == fields(ReleaseBatch)
+    assert f"unsafe names at most {releases.MAX_UNSAFE} settings, each `unsafe_` and 1 to 57 small letters" in TEXT
     assert f"at most {releases.MAX_ITEMS} items and {releases.MAX_DOCUMENTS} ids" in TEXT
     assert f"1 to {releases.MAX_ITEMS} loads and bills" in TEXT
     assert f"type `{releases.RELEASE_BATCH}`" in TEXT

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from protocol_bench import KEY, OTHER_KEY, vectors
 
 from protocol.documents import BadSignature, DocumentError, canonical_json, key_id, parse, sign, to_base64url
-from protocol.rosters import ROSTER, Member, Roster, open_roster, sign_roster
+from protocol.rosters import (
+    ROSTER,
+    Member,
+    Roster,
+    check_versions,
+    most_mwh,
+    open_roster,
+    sign_roster,
+    tenancies,
+)
 
 DEPLOYMENT = "elm-street"
 PLAIN = json.loads(
@@ -137,3 +146,55 @@ def test_a_roster_may_name_100000_meters_and_not_one_more():
     assert whole.members[-1] == Member(members[-2]["pseudonym"], 0)
     with pytest.raises(DocumentError):
         parse(json.dumps({**PLAIN, "members": members}).encode(), Roster)
+
+
+# --- Versions -----------------------------------------------------------------------------------------------------
+
+THREE = [Member(letter * 21 + "A", 86_400) for letter in "abc"]
+
+
+def version(number, members=THREE, **changes):
+    facts = {"version": number, "valid_from": 86_400 * number, "members": members, "zone": "UTC", **changes}
+    return Roster(**{name: getattr(GOOD, name) for name in Roster.__struct_fields__} | facts)
+
+
+def test_a_tenancy_lasts_from_its_first_window_to_the_first_version_without_it():
+    late = Member("d" * 21 + "A", 2 * 86_400 + 3601)
+    found = {one.pseudonym[0]: one for one in tenancies([version(1), version(2, [*THREE[1:], late])])}
+    assert {name: (one.first_window, one.until) for name, one in found.items()} == {
+        "a": (86_400, 2 * 86_400),
+        "b": (86_400, None),
+        "c": (86_400, None),
+        "d": (2 * 86_400, None),
+    }
+    assert [found["a"].covers(at) for at in (86_399, 86_400, 2 * 86_400 - 1, 2 * 86_400)] == [False, True, True, False]
+    assert found["b"].covers(1 << 31)
+
+
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [
+        (version(1, THREE[1:], valid_from=2 * 86_400), "call themselves"),
+        (version(2, valid_from=86_400), "valid no later"),
+        (version(2, zone="Europe/Berlin"), "another time zone"),
+    ],
+)
+def test_versions_that_contradict_each_other_are_refused(later, reason):
+    check_versions([version(1), version(3)])
+    with pytest.raises(DocumentError, match=reason):
+        check_versions([version(1), later])
+
+
+def test_a_tenancy_neither_moves_nor_comes_back():
+    moved = [Member(THREE[0].pseudonym, 86_401), *THREE[1:]]
+    for versions, reason in (
+        ([version(1), version(2, moved)], "moves the since"),
+        ([version(1), version(2, THREE[1:]), version(3)], "brings back"),
+    ):
+        with pytest.raises(DocumentError, match=reason):
+            list(tenancies(versions))
+
+
+def test_the_most_energy_is_power_times_time_rounded_down():
+    assert most_mwh(20_000, 900) == 5_000_000
+    assert (most_mwh(1, 3), most_mwh(1, 4), most_mwh(1, 0)) == (0, 1, 0)

@@ -1,0 +1,105 @@
+"""Opening: from permitted sums to energies. A load is decrypted alone, the bills of one key many at once.
+
+Rule 1: what stands in one pack was signed for one neighbourhood, whose one key it is under. Whoever signed a sum could
+let it run over its slot's guard bits into the next customer's; but only among customers about whom it could have
+signed another sum in the first place.
+Rule 2: a pack is a short cut and never an answer. What comes out of one is proved like everything else; where one of
+its sums is refused for any reason, or the proof does not hold, the same sums are opened one by one, and each stands
+for itself.
+Rule 3: why a sum is impossible, where it is, never leaves.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from paillier import ciphertext
+from paillier.errors import DecryptionFailed, PaillierError
+from paillier.packing import ENERGY_SLOTS
+from paillier.private.decryption import Decryptor
+from paillier.private.packed_decryption import PackedDecryptor
+
+from .batches import Opened
+from .gate import Permit
+from .keyring import HeldKey
+
+# What two slots can hold: a sum below it is opened modulo one of the primes alone, in half the time.
+MOST_PLAINTEXT = 1 << ENERGY_SLOTS.slots * ENERGY_SLOTS.slot_bits
+
+
+class _Sum(NamedTuple):
+    """What is to be opened: the product of the ciphertexts of a permit, and whose it is."""
+
+    name: str
+    permit: Permit
+    total: int
+
+
+def open_sums(permits: Mapping[str, Permit], keyring: Mapping[str, HeldKey], *, packed: bool) -> list[Opened]:
+    """Return what the permits open, by their items' names and in their order, without what is impossible.
+
+    ``packed``: bills of one key may be opened together. Raises DecryptionFailed for a fault of the machine.
+    """
+    sums = {
+        name: _Sum(name, permit, ciphertext.product(permit.public_key, permit.ciphertexts))
+        for name, permit in permits.items()
+    }
+    found: dict[str, Opened] = {}
+    if packed:
+        for fingerprint, names in _packs(permits).items():
+            found |= _open_pack(keyring[fingerprint].decryptor, [sums[name] for name in names])
+    for name, one in sums.items():
+        if name not in found:
+            opened = _open_one(keyring[one.permit.public_key.fingerprint].decryptor, one)
+            found |= {name: opened} if opened is not None else {}
+    return [found[name] for name in permits if name in found]
+
+
+def may_be_packed(permits: Iterable[Permit]) -> bool:
+    """Say whether `open_sums` has anything to open together."""
+    return bool(_packs({str(number): permit for number, permit in enumerate(permits)}))
+
+
+def _packs(permits: Mapping[str, Permit]) -> dict[str, list[str]]:
+    """Return the names of the bills of each key, by its fingerprint, where there are several."""
+    packs: dict[str, list[str]] = {}
+    for name, permit in permits.items():
+        if permit.pseudonym is not None:
+            packs.setdefault(permit.public_key.fingerprint, []).append(name)
+    return {fingerprint: names for fingerprint, names in packs.items() if len(names) > 1}
+
+
+def _open_pack(decryptor: Decryptor, sums: list[_Sum]) -> dict[str, Opened]:
+    """Return what several bills open to, or nothing where they must be opened one by one.
+
+    All or nothing: a sum that is refused may have been pushed out of its range by its neighbour, and what is refused
+    is not proved.
+    """
+    below = max(one.permit.most_mwh for one in sums) + 1
+    try:
+        pack = PackedDecryptor.densest(decryptor, ENERGY_SLOTS, below=below)
+        plaintexts = pack.decrypt([one.total for one in sums])
+    except DecryptionFailed:
+        raise
+    except PaillierError:  # guard bits; a bound too wide for the key; a total that is no blinded ciphertext
+        return {}
+    opened = [_energies(one, plaintext) for one, plaintext in zip(sums, plaintexts, strict=True)]
+    return {one.name: one for one in opened if one is not None} if None not in opened else {}
+
+
+def _open_one(decryptor: Decryptor, one: _Sum) -> Opened | None:
+    try:
+        return _energies(one, decryptor.decrypt(one.total, below=MOST_PLAINTEXT))
+    except DecryptionFailed:
+        raise
+    except PaillierError:
+        return None
+
+
+def _energies(one: _Sum, plaintext: int) -> Opened | None:
+    try:
+        import_mwh, export_mwh = ENERGY_SLOTS.unpack(plaintext)
+    except PaillierError:
+        return None
+    if max(import_mwh, export_mwh) > one.permit.most_mwh:
+        return None
+    return Opened(one.name, one.permit, one.total, import_mwh, export_mwh)
