@@ -17,8 +17,7 @@ from Crypto.PublicKey.ECC import EccKey
 
 from protocol.documents import key_id
 
-from . import backup, bounds, check, closing, damage, doctor, notify, quarantine, restore, status
-from .backup import BackupError
+from . import bounds, closing, damage
 from .bounds import Bounds
 from .carriers import allow_files, read_broker
 from .clock import Clock, ConductedClock, SystemClock
@@ -29,12 +28,14 @@ from .enrolment import EnrolmentError
 from .identity import read_identity
 from .intake import DataDecryption
 from .ledger import Ledger, LedgerError
-from .metrics import Metrics
 from .neighbourhood import Neighbourhood
+from .operation import backup, check, doctor, notify, quarantine, restore, status
+from .operation.backup import BackupError
+from .operation.metrics import Metrics
+from .operation.quarantine import QuarantineError
+from .operation.restore import RestoreError
 from .outbox import Outbox
-from .quarantine import QuarantineError
 from .reception import Reception
-from .restore import RestoreError
 from .roll import Roll, check_served, read_neighbourhoods
 from .service import BATCH_FRAMES, FOLDED_BATCH_FRAMES, Service
 from .trusted_clock import SYSTEM, trust_of

@@ -15,7 +15,7 @@ from .ledger import Ledger
 from .links.mqtt import Broker, MqttLink
 from .links.serial import SerialLink
 from .links.tcp import AUTHENTIC_WITHIN_S, TcpLink
-from .metrics import Metrics, stopwatch
+from .operation.metrics import Metrics, stopwatch
 from .outbox import Outbox
 from .reception import Arrival, Reception, Reply
 from .uploader import Uploader

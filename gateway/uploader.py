@@ -12,7 +12,7 @@ import structlog
 from protocol.documents import DocumentError, parse
 from protocol.reports import FINAL, MAX_BATCH, Batch, BatchAnswer, ItemVerdict
 
-from . import advice
+from .operation import advice
 from .outbox import Outbox, Waiting
 
 log = structlog.get_logger()

@@ -14,7 +14,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGING = ROOT / "gateway" / "packaging"
+PACKAGING = ROOT / "gateway" / "operation" / "packaging"
 LOCK = ROOT / "requirements.lock"
 UNIT = "hushmeter-gateway.service"
 ROOMS = ("protocol", "paillier", "gateway")

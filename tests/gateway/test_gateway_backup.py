@@ -26,12 +26,12 @@ from gateway_bench import (
     decrypt,
 )
 
-from gateway import backup, restore
-from gateway.backup import BackupError, MeterBackup, Secrets
 from gateway.config import load
 from gateway.enrolment import EnrolmentError
 from gateway.ledger import Ledger, LedgerError
-from gateway.restore import RestoreError, fetch, plan, write
+from gateway.operation import backup, restore
+from gateway.operation.backup import BackupError, MeterBackup, Secrets
+from gateway.operation.restore import RestoreError, fetch, plan, write
 from mdms.ingest.routes import ingest_routes
 from mdms.rosters import RosterBook
 from mdms.store import Store

@@ -13,11 +13,11 @@ import pytest
 from gateway_bench import Deployment, Meter
 from test_gateway_daemon import Daemon
 
-from gateway.check import check, table_bytes
 from gateway.config import ConfigError, load
 from gateway.encryption import PROTECTS, Settings
 from gateway.ledger import Ledger
-from gateway.looking import holder
+from gateway.operation.check import check, table_bytes
+from gateway.operation.looking import holder
 from gateway.schema import FIRST_SCHEMA, SCHEMA_VERSION
 from paillier.table import HalfSizeTable
 

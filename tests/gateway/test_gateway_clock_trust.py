@@ -8,9 +8,10 @@ from gateway_bench import CCM, DAY, GRACE, HOUR, INTERVAL, START, WINDOW, Meter
 from roll_bench import Pole
 from structlog.testing import capture_logs
 
-from gateway import status, trusted_clock
+from gateway import trusted_clock
 from gateway.clock import ConductedClock, SystemClock
 from gateway.config import ConfigError, load
+from gateway.operation import status
 from gateway.trusted_clock import ClockTrust, kernel_says_synchronised, synchronised, trust_of
 from protocol import keychain, wire
 

@@ -21,9 +21,10 @@ from gateway_bench import DAY, HOUR, INTERVAL, START, Deployment, K, Meter
 from structlog.testing import capture_logs
 from test_gateway_check import command, everything
 
-from gateway import advice, damage, doctor, uploader
+from gateway import damage, uploader
 from gateway.config import load
-from gateway.doctor import FAIL, OK, WARN
+from gateway.operation import advice, doctor
+from gateway.operation.doctor import FAIL, OK, WARN
 from gateway.uploader import UploadFailed, post
 from protocol.reports import ItemVerdict
 
@@ -152,10 +153,10 @@ def test_a_ledger_that_was_set_aside_is_not_forgotten(lived):
 
 def test_an_old_outbox_warns_and_one_beyond_the_accepted_delay_fails(lived, deployment, monkeypatch):
     for age, level in ((60, OK), (2 * HOUR, WARN), (8 * DAY, FAIL)):
-        monkeypatch.setattr("gateway.status.time.time", lambda age=age: START + 4 * HOUR + age)
+        monkeypatch.setattr("gateway.operation.status.time.time", lambda age=age: START + 4 * HOUR + age)
         found = kept(deployment)["outbox"]
         assert (found.level, f"{len(lived.outbox.waiting(100))} reports wait" in found.said) == (level, True)
-    monkeypatch.setattr("gateway.status.time.time", lambda: START + 4 * HOUR)
+    monkeypatch.setattr("gateway.operation.status.time.time", lambda: START + 4 * HOUR)
     size = sum(len(row[0]) for row in lived.ledger.execute("SELECT document FROM outbox WHERE verdict IS NULL"))
     for share, level in ((0.4, OK), (0.6, WARN), (1.1, FAIL)):
         monkeypatch.setattr(doctor, "MB", size / share / load(deployment.config).outbox_max_mb)

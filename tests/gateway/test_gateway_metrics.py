@@ -16,8 +16,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from test_gateway_daemon import Daemon
 
-from gateway.looking import holder, open_read_only
-from gateway.metrics import Metrics
+from gateway.operation.looking import holder, open_read_only
+from gateway.operation.metrics import Metrics
 from gateway.outbox import Outbox
 from gateway.reception import Arrival
 from gateway.service import Service
@@ -25,7 +25,7 @@ from gateway.uploader import Uploader, UploadFailed
 from protocol import keychain, reports
 
 ROOT = Path(__file__).resolve().parents[2]
-DASHBOARD = ROOT / "gateway" / "packaging" / "grafana.json"
+DASHBOARD = ROOT / "gateway" / "operation" / "packaging" / "grafana.json"
 ENERGY = 777_123_457  # nothing else here has such digits
 LABELS = {"kind", "type", "outcome", "neighbourhood", "le"}
 

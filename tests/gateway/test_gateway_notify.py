@@ -10,7 +10,7 @@ import pytest
 from gateway_bench import Deployment, Meter
 from test_gateway_daemon import Daemon
 
-from gateway.notify import Notifier, from_environment, watch
+from gateway.operation.notify import Notifier, from_environment, watch
 from gateway.service import Service
 
 PATIENCE_S = 30

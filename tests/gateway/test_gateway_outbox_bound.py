@@ -9,8 +9,9 @@ import pytest
 from gateway_bench import DAY, HOUR, INTERVAL, START, Meter
 from structlog.testing import capture_logs
 
-from gateway import bounds, status
+from gateway import bounds
 from gateway.bounds import MB, Bounds, Rate
+from gateway.operation import status
 from gateway.service import Service
 from protocol import reports
 from protocol.documents import document_id

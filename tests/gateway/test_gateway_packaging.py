@@ -23,7 +23,7 @@ from scripts import arm64_wheels, install_gateway
 from scripts.install_gateway import InstallError, locked, packages
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGING = ROOT / "gateway" / "packaging"
+PACKAGING = ROOT / "gateway" / "operation" / "packaging"
 UNIT = PACKAGING / "hushmeter-gateway.service"
 SET_MDWE, REFUSE_EXEC_GAIN = 65, 1  # linux/prctl.h
 

@@ -3,8 +3,8 @@
 import pytest
 from gateway_bench import DAY, HOUR, INTERVAL, NAME, START, WINDOW, Meter, decrypt
 
-from gateway import quarantine, status
-from gateway.quarantine import DISCARDED, RELEASED, Name, QuarantineError, decide, parse_name, waiting
+from gateway.operation import quarantine, status
+from gateway.operation.quarantine import DISCARDED, RELEASED, Name, QuarantineError, decide, parse_name, waiting
 from protocol import keychain
 from scripts.balance import Named, Stretch, balance, named_by_concentrator, released_by_concentrator
 

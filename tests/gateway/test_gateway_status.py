@@ -12,8 +12,8 @@ import pytest
 from gateway_bench import GRACE, HOUR, INTERVAL, NAME, START, WINDOW, Deployment, Meter
 from rich.console import Console
 
-from gateway import status
 from gateway.ledger import Ledger, LedgerError
+from gateway.operation import status
 from gateway.schema import FIRST_SCHEMA, SCHEMA_VERSION
 from protocol import keychain, reports, wire
 from protocol.reports import ItemVerdict

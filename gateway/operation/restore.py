@@ -25,14 +25,15 @@ from protocol.documents import Document, DocumentError, canonical_json, import_p
 from protocol.reports import BILLING_WINDOW, INTERVAL_LOAD, BillingWindow, IntervalLoad, Report, parse_report
 from protocol.standing import STANDING_REQUEST, Standing, StandingRequest
 
-from . import advice, damage, revoked
+from .. import damage, revoked
+from ..config import Config
+from ..enrolment import EnrolmentRecord, erase_record, incoming, read_record, read_revocation, read_roster
+from ..identity import read_identity
+from ..ledger import Ledger, LedgerError
+from ..neighbourhood import Neighbourhood
+from ..roll import read_neighbourhoods
+from . import advice
 from .backup import Backup, BackupError, MeterBackup, MeterSecrets, Secrets
-from .config import Config
-from .enrolment import EnrolmentRecord, erase_record, incoming, read_record, read_revocation, read_roster
-from .identity import read_identity
-from .ledger import Ledger, LedgerError
-from .neighbourhood import Neighbourhood
-from .roll import read_neighbourhoods
 
 PATH = "/api/v1/standing"
 TIMEOUT_S = 30

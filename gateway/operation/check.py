@@ -17,14 +17,14 @@ from protocol import windows
 from protocol.documents import DocumentError, import_public_key, key_id
 from protocol.rosters import Roster
 
-from . import enrolment
-from .config import Config, ConfigError, load
-from .encryption import PROTECTS, Settings, SettingsError
-from .enrolment import EnrolmentError, EnrolmentRecord
-from .identity import exposure, read_identity
+from .. import enrolment
+from ..config import Config, ConfigError, load
+from ..encryption import PROTECTS, Settings, SettingsError
+from ..enrolment import EnrolmentError, EnrolmentRecord
+from ..identity import exposure, read_identity
+from ..neighbourhood import Neighbourhood, build
+from ..schema import SCHEMA_VERSION
 from .looking import holder, open_read_only
-from .neighbourhood import Neighbourhood, build
-from .schema import SCHEMA_VERSION
 
 NUMBER_BYTES = 56  # of an entry beside its own digits: Python's object, and its place in the row
 LIMB_BITS = 64

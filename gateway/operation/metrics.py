@@ -17,8 +17,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from ..neighbourhood import Neighbourhood
 from .looking import open_read_only
-from .neighbourhood import Neighbourhood
 from .status import UNDECIDED
 
 COMMIT_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

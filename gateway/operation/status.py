@@ -17,10 +17,10 @@ from rich.table import Table
 
 from protocol import wire
 
-from . import bounds
-from .ledger import LedgerError
-from .schema import SCHEMA_VERSION
-from .trusted_clock import WAITED_FOR
+from .. import bounds
+from ..ledger import LedgerError
+from ..schema import SCHEMA_VERSION
+from ..trusted_clock import WAITED_FOR
 
 UNDECIDED = (
     "NOT EXISTS (SELECT 1 FROM quarantine_decisions AS d WHERE (d.title, d.series, d.interval_number) ="

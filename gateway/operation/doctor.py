@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 from protocol import windows
 
+from ..bounds import MB
+from ..config import Config
+from ..damage import ASIDE
+from ..identity import exposure, is_readable
+from ..ledger import LedgerError
+from ..trusted_clock import kernel_says_synchronised
 from . import advice, status
-from .bounds import MB
-from .config import Config
-from .damage import ASIDE
-from .identity import exposure, is_readable
-from .ledger import LedgerError
 from .looking import holder, open_read_only
-from .trusted_clock import kernel_says_synchronised
 
 OK = "ok"
 WARN = "warn"

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import paillier
 
-from .ledger import Ledger, Meter
-from .neighbourhood import Neighbourhood
+from ..ledger import Ledger, Meter
+from ..neighbourhood import Neighbourhood
 from .status import Status
 
 RELEASED = "released"

@@ -27,10 +27,10 @@ from protocol.documents import DocumentError, from_base64url, parse, to_base64ur
 from protocol.reports import Name, Pseudonym, Seconds
 from protocol.standing import BACKUP_PURPOSE
 
-from .enrolment import Key
-from .ledger import LedgerError
-from .neighbourhood import Neighbourhood
-from .schema import SCHEMA_VERSION
+from ..enrolment import Key
+from ..ledger import LedgerError
+from ..neighbourhood import Neighbourhood
+from ..schema import SCHEMA_VERSION
 
 FORMAT = "hushmeter-concentrator-backup/1"
 Title = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]

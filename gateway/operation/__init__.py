@@ -1,0 +1,1 @@
+"""What an operator does with a concentrator: looks at it, watches it, sets aside, saves and restores, installs."""
