@@ -98,6 +98,7 @@ class Reception:
                         hellos.append((arrival.peer, opened, keys))
                     continue
                 verdict = self._judge(opened, arrival.frame, now_ms if trusted else _end_of_day_ms(header.epoch))
+                del opened  # its plaintext ends here, and not with the next frame
                 name = wire.VERDICTS[verdict]
                 counts[name] = counts.get(name, 0) + 1
                 ranges = verdicts.setdefault((arrival.peer, header.system_title), [])
