@@ -23,6 +23,7 @@ from mdms.keyholder.keyring import read_passphrase as read_passphrase_file
 from mdms.keyholder.keyring import seal_log_key, seal_private_key
 from mdms.keyholder.vault import write_sealed
 from paillier import PaillierError, PublicKey, base64url, validate_public_key
+from paillier.keys import LEAST_BITS, LEAST_UNSAFE_BITS, MOST_BITS
 from paillier.private.key import PrivateKey, generate_keypair
 from paillier.private.proving import Prover
 from paillier.private.recovery import LEAST_THRESHOLD, MOST_SHARES, split
@@ -115,7 +116,7 @@ def perform(folder: Deployment, plan: Ceremony, passphrase: str, said: Callable[
     """Make every key of a deployment. Raises DeploymentError or PaillierError; overwrites nothing."""
     if folder.facts.exists():
         raise DeploymentError(f"{folder.root} holds a deployment already: choose an empty folder")
-    _check_names(plan)
+    _check_plan(plan)
     if plan.shares is not None:
         if plan.shares.folder.resolve().is_relative_to(folder.root.resolve()):
             raise DeploymentError(
@@ -144,8 +145,8 @@ def perform(folder: Deployment, plan: Ceremony, passphrase: str, said: Callable[
     return result
 
 
-def _check_names(plan: Ceremony) -> None:
-    """Refuse what cannot be a name of the protocol, before it names a file; and one that is given twice."""
+def _check_plan(plan: Ceremony) -> None:
+    """Refuse, before anything is written, what cannot be a name of the protocol, a name given twice, a key's length."""
     for what, name in (
         ("deployment", plan.deployment),
         ("concentrator", plan.gateway),
@@ -157,6 +158,11 @@ def _check_names(plan: Ceremony) -> None:
             raise DeploymentError(f"{what} {name!r}: a name has 1 to 64 of A-Z, a-z, 0-9, _ and -") from None
     if len(set(plan.neighbourhoods)) != len(plan.neighbourhoods):
         raise DeploymentError("a neighbourhood is named twice: each has one key")
+    least = LEAST_UNSAFE_BITS if plan.unsafe_small_key else LEAST_BITS
+    if not least <= plan.key_bits <= MOST_BITS or plan.key_bits % 2:
+        raise DeploymentError(
+            f"--key-bits {plan.key_bits}: a key has an even number of bits, from {least} to {MOST_BITS}"
+        )
 
 
 def _neighbourhood(
@@ -299,6 +305,7 @@ def main(
     if wanted is not None:
         console.print(PAPER.format(folder=wanted.folder))
     console.print(f"operator's fingerprint: {key_id(import_public_key(facts.operator_key))}")
+    console.print(f"release log's fingerprint: {key_id(import_public_key(facts.log_key))}")
     console.print(f"The key holder's part is {out / 'keyholder'}: move it to the key holder's machine, then remove it.")
 
 

@@ -28,7 +28,7 @@ class Effort:
 
 
 FULL = Effort(batches=31, batch_s=0.02, one_by_one=5, quick=False)
-QUICK = Effort(batches=7, batch_s=0.006, one_by_one=2, quick=True)
+QUICK = Effort(batches=15, batch_s=0.008, one_by_one=2, quick=True)
 
 
 @dataclass

@@ -302,3 +302,11 @@ def test_names_are_checked_before_any_key_is_made(tmp_path, names):
     with pytest.raises(DeploymentError, match=r"named twice|a name has"):
         ceremony.perform(Deployment(tmp_path / "town"), plan, "passphrase")
     assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize(("bits", "unsafe"), [(1024, False), (2049, False), (128, True), (20_000, False)])
+def test_the_length_of_a_key_is_checked_before_any_key_is_made(tmp_path, bits, unsafe):
+    plan = ceremony.Ceremony("town", ("north",), key_bits=bits, unsafe_small_key=unsafe)
+    with pytest.raises(DeploymentError, match=f"--key-bits {bits}: "):
+        ceremony.perform(Deployment(tmp_path / "town"), plan, "passphrase")
+    assert list(tmp_path.rglob("*")) == []
