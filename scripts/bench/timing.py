@@ -19,8 +19,8 @@ from itertools import repeat
 from .rows import Measured
 
 CALIBRATION_GROWTH = 4
-SLOW_CALL_S = 0.1
-SLOW_ROUNDS = 5  # of a contender whose one call takes longer than that: its noise is averaged within the call
+SLOW_BATCH_S = 0.1
+SLOW_ROUNDS = 5  # of a contender whose batch takes longer than that: its noise is averaged within the batch
 
 
 class WrongAnswer(Exception):
@@ -80,11 +80,10 @@ def measure(
     """
     group = [contender for contender in group if _is_right(contender, without)]
     calls = [calls_of_batch(contender, batch_s) for contender in group]
-    rounds = [_rounds(contender, number, batches) for contender, number in zip(group, calls, strict=True)]
     samples: list[list[float]] = [[] for _ in group]
     for turn in range(batches):
-        for contender, number, most, times in zip(group, calls, rounds, samples, strict=True):
-            if turn < most:
+        for contender, number, times in zip(group, calls, samples, strict=True):
+            if turn < SLOW_ROUNDS or min(times) * number * contender.values < SLOW_BATCH_S * 1e6:
                 times.append(batch_seconds(contender, number) * 1e6 / (number * contender.values))
             on_batch(contender)
     return [
@@ -101,11 +100,6 @@ def _is_right(contender: Contender, without: Callable[[Contender, WrongAnswer], 
             raise
         return False
     return True
-
-
-def _rounds(contender: Contender, number: int, batches: int) -> int:
-    slow = number == 1 and batch_seconds(contender, 1) >= SLOW_CALL_S
-    return min(batches, SLOW_ROUNDS) if slow else batches
 
 
 def calls_of_batch(contender: Contender, batch_s: float) -> int:

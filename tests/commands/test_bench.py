@@ -137,6 +137,14 @@ def test_contenders_are_timed_in_turn(clock):
     assert clock.log[3:] == ["phe", "peer", "hushmeter"] * 5  # the first three found the batches' length
 
 
+def test_a_slow_contender_is_timed_in_fewer_rounds_than_the_others(clock):
+    group = [clock.contender("phe", 0.05), clock.contender("slow", 0.3)]
+    timed = timing.measure(group, 3072, 12, 0.01)
+    assert clock.log[2:].count("slow") == timing.SLOW_ROUNDS
+    assert clock.log[2:].count("phe") == 12
+    assert [len(one.samples) for one in timed] == [12, timing.SLOW_ROUNDS]
+
+
 def test_one_slow_batch_does_not_move_the_median(clock):
     seconds = iter([0.1, 0.1, 0.1, 9.0, 0.1, 0.1])
 
