@@ -22,7 +22,7 @@ from rich.table import Table
 from gateway.closing import Closing
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentRecord
-from gateway.intake import CCM, DataDecryption
+from gateway.intake import DataDecryption
 from gateway.ledger import Ledger
 from gateway.neighbourhood import Neighbourhood, build
 from gateway.outbox import Outbox
@@ -30,10 +30,12 @@ from gateway.reception import Arrival, Reception
 from gateway.roll import first_standing
 from gateway.service import BATCH_FRAMES, LIVE_S
 from paillier.private.key import generate_keypair
-from protocol import keychain, wire
+from protocol import wire
 from protocol.documents import generate_signing_key, public_key_bytes, to_base64url
 from protocol.reports import ItemVerdict
 from protocol.rosters import Member, Roster
+
+from .sealing_meter import SealingMeter
 
 BITS = 3072
 START = 1_772_323_200  # 2026-03-01T00:00Z, a window's start
@@ -63,35 +65,24 @@ class Cost(NamedTuple):
     reports: int  # bytes of them: what waits in the outbox while the MDMS is away
 
 
-class Meter:
+class Meter(SealingMeter):
     """A working meter's end of the protocol."""
 
     def __init__(self, index: int) -> None:
-        root = hashlib.sha256(b"wear %d" % index).digest()
-        self.title = b"WEAR" + index.to_bytes(4, "big")
-        self.pseudonym = to_base64url(hashlib.sha256(b"tenancy" + self.title).digest()[:16])
-        self._chain = keychain.Chain(keychain.epoch_of(START), keychain.first_chain(root))
-        self._clock_keys = keychain.clock_keys(root)
-        self._key = self._chain.key(keychain.UP)
+        title = b"WEAR" + index.to_bytes(4, "big")
+        super().__init__(
+            title=title,
+            pseudonym=to_base64url(hashlib.sha256(b"tenancy" + title).digest()[:16]),
+            root=hashlib.sha256(b"wear %d" % index).digest(),
+            salt=b"boot",
+            start=START,
+        )
         self._counter = 0
         self._register = 0
 
     def record(self) -> EnrolmentRecord:
         """Return the meter's enrolment."""
-        hello, time = self._clock_keys
-        return EnrolmentRecord(
-            system_title=self.title.hex(),
-            pseudonym=self.pseudonym,
-            neighbourhood=NAME,
-            since=START,
-            series=1,
-            first_import_mwh=0,
-            first_export_mwh=0,
-            epoch=self._chain.epoch,
-            hop_chain=self._chain.value.hex(),
-            hello_key=hello.hex(),
-            time_key=time.hex(),
-        )
+        return self.record_of(NAME, START)
 
     def reading(self, end: int, interval_s: int, energy_mwh: int) -> bytes:
         """Seal the interval that ends then (UTC seconds)."""
@@ -101,14 +92,13 @@ class Meter:
 
     def detail(self) -> bytes:
         """Seal a customer's row; noise for all that the concentrator sees of it."""
-        nonce = wire.uplink_nonce(wire.LAYER_CUSTOMER, b"boot", self._counter)
+        nonce = wire.uplink_nonce(wire.LAYER_CUSTOMER, self.salt, self._counter)
         noise = hashlib.shake_128(self.title + nonce).digest(wire.DETAIL_BLOB_BYTES - len(nonce))
         return self._seal(wire.DETAIL, nonce + noise)
 
     def _seal(self, kind: int, body: bytes) -> bytes:
-        header = wire.Header(kind, self.title, self._chain.epoch, b"boot", self._counter)
+        frame = self.seal_frame(kind, body, self.keys.chain.epoch, self._counter)
         self._counter += 1
-        frame: bytes = wire.seal_uplink(CCM, self._key, header, body)
         return frame
 
 

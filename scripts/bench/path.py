@@ -15,6 +15,7 @@ Not in any of them: the ledger's transaction, duplicates, limits and acknowledge
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 import gmpy2
@@ -23,10 +24,13 @@ import paillier
 from gateway.aggregate import DataAggregator, OpenWindow
 from gateway.encryption import FOLD, POOL, STRICT, PaillierEncryption, Settings
 from gateway.folding import FoldedLoad, FoldedRegister
-from gateway.intake import CCM, DataDecryption, MeterKeys
+from gateway.intake import DataDecryption
 from protocol import keychain, wire
+from protocol.documents import to_base64url
+from protocol.reports import PSEUDONYM_BYTES
 from protocol.windows import Span
 
+from ..sealing_meter import SealingMeter
 from .operations import POOL_SIZE, Ours
 from .rows import ONLY, OURS, PHE
 from .timing import Contender
@@ -39,21 +43,22 @@ CHECKED = 5
 EMITTED_EVERY = (12, 36)
 
 
-class Meter:
+class Meter(SealingMeter):
     """A meter whose frames are sealed as the firmware seals them, one interval after the other.
 
     ``sent`` is what all readings sealed so far sum up to, as one plaintext of two slots.
     """
 
     def __init__(self) -> None:
-        root = os.urandom(keychain.KEY_BYTES)
-        self.title = os.urandom(wire.TITLE_BYTES)
-        self._epoch = keychain.epoch_of(FIRST_INTERVAL * INTERVAL_S)
-        chain = keychain.Chain(self._epoch, keychain.first_chain(root))
-        self.keys = MeterKeys(chain, *keychain.clock_keys(root))
-        self.now_ms = FIRST_INTERVAL * INTERVAL_S * 1000
-        self._key = chain.key(keychain.UP)
-        self._salt = os.urandom(wire.SALT_BYTES)
+        start = FIRST_INTERVAL * INTERVAL_S
+        super().__init__(
+            title=os.urandom(wire.TITLE_BYTES),
+            pseudonym=to_base64url(os.urandom(PSEUDONYM_BYTES)),
+            root=os.urandom(keychain.KEY_BYTES),
+            salt=os.urandom(wire.SALT_BYTES),
+            start=start,
+        )
+        self.now_ms = start * 1000
         self._interval = FIRST_INTERVAL
         self._registers = [0, 0]
 
@@ -83,13 +88,12 @@ class Meter:
             export_register=self._registers[1],
             quality=0,
         )
-        header = wire.Header(wire.READING, self.title, self._epoch, self._salt, self._interval)
+        frame = self.seal_frame(wire.READING, wire.pack_reading(reading), self.keys.chain.epoch, self._interval)
         self._interval += 1
-        frame: bytes = wire.seal_uplink(CCM, self._key, header, wire.pack_reading(reading))
         return frame
 
 
-class Path:
+class Path(ABC):
     """One way of a reading. ``prepare`` seals the frames of a batch, untimed; ``take`` is one call, timed.
 
     ``result`` returns the ciphertexts of load and register, over all readings since the path began.
@@ -107,13 +111,13 @@ class Path:
         """Seal the frames of so many calls."""
         self._frames = iter([self.meter.seal() for _ in range(calls * self.frames_of_call)])
 
+    @abstractmethod
     def take(self) -> None:
         """Take what one call takes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def result(self) -> tuple[int, int]:
         """Return the load and the register."""
-        raise NotImplementedError
 
     def open(self) -> wire.Reading:
         """Open the next frame."""

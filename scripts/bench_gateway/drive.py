@@ -99,7 +99,7 @@ class Line(asyncio.Protocol):
         now = time.perf_counter()
         try:
             for frame in self._deframer:
-                for counter, verdict in self.meter.verdicts(frame):
+                for _, counter, verdict in self.meter.verdicts(frame):
                     self._drive.take(self, counter, verdict, now)
         except (wire.Malformed, wire.Forged, DriveFailed) as error:
             self._drive.fail(error)

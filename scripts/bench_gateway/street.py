@@ -6,7 +6,6 @@ Keys come from the real keychain and frames from the real codec; what costs litt
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import msgspec
 from Crypto.PublicKey.ECC import EccKey
 
 from gateway.enrolment import EnrolmentRecord
-from gateway.intake import CCM
 from paillier import PublicKey
 from protocol import keychain, wire
 from protocol.documents import generate_signing_key, public_key_bytes, to_base64url
@@ -22,6 +20,7 @@ from protocol.reports import PSEUDONYM_BYTES
 from protocol.rosters import Member, Roster, sign_roster
 
 from ..deployment import toml, write_private
+from ..sealing_meter import SealingMeter
 
 NAME = "street"
 DEPLOYMENT = "bench"
@@ -31,37 +30,24 @@ RATING_W = 69_000
 WINDOW_S = 3 * 3600
 
 
-class Meter:
+class Meter(SealingMeter):
     """One meter: it seals its readings in order, and opens the ACKs that are for it."""
 
     def __init__(self, number: int, interval_s: int) -> None:
-        root = secrets.token_bytes(keychain.KEY_BYTES)
-        self.title = b"HSM" + number.to_bytes(5, "big")
-        self.pseudonym = to_base64url(secrets.token_bytes(PSEUDONYM_BYTES))
+        super().__init__(
+            title=b"HSM" + number.to_bytes(5, "big"),
+            pseudonym=to_base64url(secrets.token_bytes(PSEUDONYM_BYTES)),
+            root=secrets.token_bytes(keychain.KEY_BYTES),
+            salt=secrets.token_bytes(wire.SALT_BYTES),
+            start=START,
+        )
         self._interval_s = interval_s
-        self._chain = keychain.Chain(keychain.epoch_of(START), keychain.first_chain(root))
-        self._clock_keys = keychain.clock_keys(root)
-        self._keys: dict[tuple[int, bytes], bytes] = {}
-        self._salt = secrets.token_bytes(wire.SALT_BYTES)
         self._registers = [0, 0]
         self._sealed = 0
 
     def record(self) -> EnrolmentRecord:
         """Return what the concentrator is told of it."""
-        hello_key, time_key = self._clock_keys
-        return EnrolmentRecord(
-            system_title=self.title.hex(),
-            pseudonym=self.pseudonym,
-            neighbourhood=NAME,
-            since=START,
-            series=1,
-            first_import_mwh=0,
-            first_export_mwh=0,
-            epoch=self._chain.epoch,
-            hop_chain=self._chain.value.hex(),
-            hello_key=hello_key.hex(),
-            time_key=time_key.hex(),
-        )
+        return self.record_of(NAME, START)
 
     def seal(self) -> bytes:
         """Return the next interval's reading as it goes on the line; its counter is the interval's place."""
@@ -75,26 +61,9 @@ class Meter:
         reading = wire.Reading(
             1, number, end, self._interval_s, energies[0], energies[1], self._registers[0], self._registers[1], 0
         )
-        header = wire.Header(wire.READING, self.title, keychain.epoch_of(end), self._salt, self._sealed)
+        frame = self.seal_frame(wire.READING, wire.pack_reading(reading), keychain.epoch_of(end), self._sealed)
         self._sealed += 1
-        key = self._key(header.epoch, keychain.UP)
-        return bytes(wire.encode_link(wire.seal_uplink(CCM, key, header, wire.pack_reading(reading))))
-
-    def verdicts(self, frame: bytes) -> Iterator[tuple[int, int]]:
-        """Yield (counter, verdict) of an ACK; raises wire.Forged or wire.Malformed for one that is not for it."""
-        header = wire.parse_header(frame)
-        if header.type != wire.ACK or header.system_title != self.title:
-            raise wire.Malformed("not an ACK of this meter")
-        body = wire.open_downlink(CCM, self._key(header.epoch, keychain.DOWN), frame)[1]
-        for item in wire.parse_ack(body):
-            for counter in range(item.first, item.first + item.count):
-                yield counter, item.verdict
-
-    def _key(self, epoch: int, label: bytes) -> bytes:
-        key = self._keys.get((epoch, label))
-        if key is None:
-            key = self._keys[epoch, label] = self._chain.at(epoch).key(label)
-        return key
+        return bytes(wire.encode_link(frame))
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _flood(concentrator: Concentrator, chance: Random, frames: int, tally: Tally
 def _stored(concentrator: Concentrator, homes: list[Home], frames: list[bytes], now: int) -> int:
     """Return how many verdicts say anything but that a frame is known."""
     answers = concentrator.take(frames, now)
-    verdicts = [verdict for answer in answers for home in homes for verdict in home.verdicts(answer).values()]
+    verdicts = [verdict for answer in answers for home in homes for verdict in home.answered(answer).values()]
     return sum(verdict != wire.DUPLICATE for verdict in verdicts)
 
 

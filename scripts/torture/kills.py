@@ -136,7 +136,7 @@ class Courier:
 
     def _hear(self, frame: bytes) -> None:
         title = wire.parse_header(frame).system_title
-        for name, verdict in self._homes[title].verdicts(frame).items():
+        for name, verdict in self._homes[title].answered(frame).items():
             if verdict == wire.STORED and (title, name) in self._stored:
                 self._tally.twice += 1
                 self._tally.words.append("a frame was stored twice")

@@ -149,7 +149,7 @@ def verdict_of(sealed: Sealed, answers: list[bytes], homes: list[Home]) -> int |
     """Return the verdict that a frame's home reads in the answers, or None."""
     (home,) = [each for each in homes if each.title == sealed.title]
     for answer in answers:
-        verdict = home.verdicts(answer).get(sealed.name)
+        verdict = home.answered(answer).get(sealed.name)
         if verdict is not None:
             return verdict
     return None

@@ -17,7 +17,7 @@ from Crypto.PublicKey.ECC import EccKey
 from gateway.closing import Closing
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentRecord
-from gateway.intake import Ccm, DataDecryption
+from gateway.intake import DataDecryption
 from gateway.ledger import Ledger
 from gateway.neighbourhood import Neighbourhood, build
 from gateway.outbox import Outbox
@@ -27,6 +27,8 @@ from paillier import ENERGY_SLOTS, from_base64url
 from paillier.private.decryption import Decryptor
 from paillier.private.key import generate_keypair
 from protocol import documents, keychain, reports, rosters, wire
+
+from ..sealing_meter import SealingMeter
 
 DEPLOYMENT = "torture"
 NAME = "torture"
@@ -39,7 +41,7 @@ HOMES = 3
 START = 1_772_323_200 - WINDOW_S  # 2026-02-28T21:00Z: a window's start, and the next one's is midnight
 RATING_W = 1_000_000
 MOST_MWH = RATING_W * 1000
-CCM = Ccm()
+FIRST_REGISTERS = (1_000, 50)
 MOVED = ("frames", "readings", "quarantine", "loads", "contributors", "windows", "meters", "details", "outbox")
 
 
@@ -58,35 +60,24 @@ class Sealed:
         return self.start // INTERVAL_S
 
 
-class Home:
+class Home(SealingMeter):
     """A meter: registers, keys, and what it measured, (import, export) in mWh by interval start."""
 
     def __init__(self, index: int) -> None:
-        root = hashlib.sha256(b"hop root of meter %d" % index).digest()
-        self.title = b"HSM" + index.to_bytes(5, "big")
-        self.pseudonym = documents.to_base64url(hashlib.sha256(b"tenancy %d" % index).digest()[:16])
-        self.chain = keychain.Chain(keychain.epoch_of(START), keychain.first_chain(root))
-        self.hello_key, self.time_key = keychain.clock_keys(root)
-        self.registers = (1_000, 50)
+        super().__init__(
+            title=b"HSM" + index.to_bytes(5, "big"),
+            pseudonym=documents.to_base64url(hashlib.sha256(b"tenancy %d" % index).digest()[:16]),
+            root=hashlib.sha256(b"hop root of meter %d" % index).digest(),
+            salt=b"boot",
+            start=START,
+        )
+        self.registers = FIRST_REGISTERS
         self.measured: dict[int, tuple[int, int]] = {}
         self.counter = 0
-        self._keys: dict[tuple[int, bytes], bytes] = {}
 
     def record(self) -> EnrolmentRecord:
         """Return its enrolment, as of START."""
-        return EnrolmentRecord(
-            system_title=self.title.hex(),
-            pseudonym=self.pseudonym,
-            neighbourhood=NAME,
-            since=START,
-            series=1,
-            first_import_mwh=1_000,
-            first_export_mwh=50,
-            epoch=self.chain.epoch,
-            hop_chain=self.chain.value.hex(),
-            hello_key=self.hello_key.hex(),
-            time_key=self.time_key.hex(),
-        )
+        return self.record_of(NAME, START, FIRST_REGISTERS)
 
     def measure(self, start: int, chance: Random) -> Sealed:
         """Measure an interval and seal its reading; intervals come in order."""
@@ -102,29 +93,15 @@ class Home:
         if counter is None:
             counter = self.counter
             self.counter += 1
-        epoch = keychain.epoch_of(start + INTERVAL_S)
-        header = wire.Header(kind, self.title, epoch, b"boot", counter)
-        frame = wire.seal_uplink(CCM, self.key(epoch, keychain.UP), header, body)
-        return Sealed(self.title, (b"boot", counter), start, frame)
+        frame = self.seal_frame(kind, body, keychain.epoch_of(start + INTERVAL_S), counter)
+        return Sealed(self.title, (self.salt, counter), start, frame)
 
-    def key(self, epoch: int, label: bytes) -> bytes:
-        """Return one of its keys of a day."""
-        name = epoch, label
-        if name not in self._keys:
-            self._keys[name] = self.chain.at(epoch).key(label)
-        return self._keys[name]
-
-    def verdicts(self, frame: bytes) -> dict[tuple[bytes, int], int]:
+    def answered(self, frame: bytes) -> dict[tuple[bytes, int], int]:
         """Return {(salt, counter): verdict} of an answer that is for this meter, {} for any other."""
-        header = wire.parse_header(frame)
-        if (header.type, header.system_title) != (wire.ACK, self.title):
+        try:
+            return {(salt, counter): verdict for salt, counter, verdict in self.verdicts(frame)}
+        except wire.Malformed:
             return {}
-        _, body = wire.open_downlink(CCM, self.key(header.epoch, keychain.DOWN), frame)
-        return {
-            (each.salt, counter): each.verdict
-            for each in wire.parse_ack(body)
-            for counter in range(each.first, each.first + each.count)
-        }
 
 
 class Town:
