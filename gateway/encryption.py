@@ -38,7 +38,7 @@ _STORED = "what is stored and sent opens with the neighbourhood's private key al
 PROTECTS = {
     STRICT: f"{_STORED}; a copy of the memory adds the readings that are in clear in that moment, and no others",
     POOL: f"{_STORED}, unless the memory was copied just before: then as many values open as the pool held",
-    FOLD: f"{_STORED}; two looks at the memory within one commit say what was folded between them",
+    FOLD: f"{_STORED}; two looks at the memory within one commit, or one and the ledger, say what was folded between",
 }
 
 

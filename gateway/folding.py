@@ -4,8 +4,9 @@ In fold mode they absorb plaintexts, and need the rules; in strict and pool mode
 
 Rule 1: nothing here outlives the batch's transaction. Frames are acknowledged behind its commit, so what a crash
 takes away is sent again.
-Rule 2: two states of one accumulator say their difference to everyone. So nothing leaves but by `emit`, under a
-fresh randomiser, and the state itself cannot be had.
+Rule 2: two states of one accumulator say their difference to everyone. So each is opened with a fresh randomiser,
+lets its state out once, by `emit`, and ends there. What memory shows besides, the sealed frames of the batch and the
+keys that open them, it shows with or without a second randomiser.
 Rule 3: a register is folded only while its readings follow each other within one window. At anything else it is
 emitted first, and the reading then meets the ledger as it would in any mode.
 """
@@ -37,8 +38,8 @@ class FoldedLoad:
         self.titles.append(title)
 
     def emit(self) -> int:
-        """Return the sum under a fresh randomiser."""
-        return self._accumulator.emit()
+        """Return the sum under the randomiser that it was opened with, and end."""
+        return self._accumulator.close()
 
 
 class SummedLoad:
@@ -97,8 +98,8 @@ class FoldedRegister:
         self._quality |= reading.quality
 
     def emit(self) -> tuple[Tail, OpenWindow]:
-        """Return the meter's tail and window with everything counted, the register under a fresh randomiser."""
-        register = self._accumulator.emit()
+        """Return the meter's tail and window with everything counted, the register blinded afresh; it ends there."""
+        register = self._accumulator.close()
         window = replace(
             self._window,
             present=self._window.present + self._present,

@@ -97,13 +97,12 @@ class DataDecryption:
             raise Refused(CORRUPT)
         return header
 
-    def open(self, frame: bytes, keys: MeterKeys | None, now_ms: int | None) -> Opened:
+    def open(self, frame: bytes, header: wire.Header, keys: MeterKeys | None, now_ms: int | None) -> Opened:
         """Return an authentic frame opened; raises Refused. ``now_ms`` None: the clock is not trusted.
 
-        The epoch is checked before anything is hashed, so that a flood of frames from the far future costs no
-        ratchet steps.
+        ``header`` is what `header` has returned of it. The epoch is checked before anything is hashed, so that a
+        flood of frames from the far future costs no ratchet steps.
         """
-        header = self.header(frame)
         if keys is None:
             raise Refused(UNKNOWN_METER)
         if header.type == wire.HELLO:

@@ -41,7 +41,7 @@ class Neighbourhood:
 
     def knows(self, pseudonym: str) -> bool:
         """Say whether any roster names a meter, one that is not in force yet among them."""
-        return any(pseudonym in members for members in self._members.values())
+        return pseudonym in self._known
 
     def left(self, pseudonym: str) -> int | None:
         """Return where a meter's tenancy ended: the ``valid_from`` of the first roster without it. None: it did not."""
@@ -64,6 +64,10 @@ class Neighbourhood:
             roster.version: frozenset(member.pseudonym for member in roster.members)
             for roster in (self.roster, *self.later)
         }
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset().union(*self._members.values())
 
     @cached_property
     def _left(self) -> dict[str, int]:

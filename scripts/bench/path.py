@@ -121,7 +121,8 @@ class Path(ABC):
 
     def open(self) -> wire.Reading:
         """Open the next frame."""
-        opened = self._decryption.open(next(self._frames), self.meter.keys, self.meter.now_ms)
+        frame = next(self._frames)
+        opened = self._decryption.open(frame, self._decryption.header(frame), self.meter.keys, self.meter.now_ms)
         reading: wire.Reading = wire.parse_reading(opened.body)
         return reading
 
@@ -167,14 +168,18 @@ class Folding(Path):
         settings = Settings(accumulator=FOLD, table_window_bits=paillier.WIDE_WINDOW_BITS)
         self._encryption = PaillierEncryption(ours.key, settings)
         self._sums = ours.strict.encrypt(0), ours.strict.encrypt(0)
-        self._open(self.meter.next_start)
+        self._is_open = False
 
     def _open(self, start: int) -> None:
         load, register = map(self._encryption.accumulator, self._sums)
         self._load = FoldedLoad(load)
         self._register = FoldedRegister(register, start, OpenWindow(Span(start, LAST_TIME)))
+        self._is_open = True
 
     def _emit(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
         register = self._register.emit()[0].register
         assert register is not None
         self._sums = self._load.emit(), register

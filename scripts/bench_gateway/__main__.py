@@ -24,7 +24,7 @@ from .say import show, wide_console, write_json
 
 LEAST_UNSAFE_BITS = 512
 FOLD_DELAY_MS = 200
-FOLD_BURST = 32
+FOLD_BURST = 16  # what a meter has on its way at most: WINDOW of firmware/meter/link.py
 FOLD_TIMES = 4  # as many readings as the other modes: a run of the same length
 PHE_PART = 20  # of the readings: phe takes that much longer
 INTERVAL_S = 10

@@ -32,8 +32,8 @@ NOTES = (
 )
 FOLD_NOTE = (
     "fold: meters that catch up, {burst} readings of each in flight, a checkpoint after {delay} ms of waiting or"
-    " {frames:,} frames. Frames are acknowledged at checkpoints only. At one reading a checkpoint of each meter it is"
-    " slower than strict."
+    " {frames:,} frames. Frames are acknowledged at checkpoints only. At one reading a checkpoint of each meter it"
+    " gains nothing over strict."
 )
 
 

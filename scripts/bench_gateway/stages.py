@@ -19,8 +19,9 @@ import msgspec
 
 import paillier
 from gateway import __main__ as gateway
-from gateway import reception
+from gateway import counting
 from gateway.aggregate import DataAggregator
+from gateway.answers import Answers
 from gateway.closing import Closing
 from gateway.encryption import PaillierEncryption
 from gateway.intake import DataDecryption
@@ -43,9 +44,9 @@ FUNCTIONS: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     (JUDGE, Reception, ("take",)),
     (OPEN, DataDecryption, ("header", "open")),
     (ENCRYPT, PaillierEncryption, ("encrypt", "encrypt_slots", "rerandomise", "accumulator", "message", "prepare")),
-    (ENCRYPT, paillier.Accumulator, ("fold", "emit")),
+    (ENCRYPT, paillier.Accumulator, ("fold", "emit", "close")),
     (ADD, DataAggregator, ("add_to_load", "count", "hold_back", "seal")),
-    (ACK, Reception, ("_acks", "_hello")),
+    (ACK, Answers, ("acks", "to_hello")),
     (CLOSE, Closing, ("close", "close_segments")),
 )
 NOT_STATEMENTS = ("transaction", "close", "tag")
@@ -111,7 +112,7 @@ def install(stages: Stages) -> None:
     for function in ("to_bytes", "from_bytes"):
         setattr(paillier, function, stages.timed(ENCODE, getattr(paillier, function)))
     setattr(Ledger, "transaction", _transaction(stages, Ledger.transaction))  # noqa: B010 - a method is replaced
-    assert reception.paillier is paillier, "its ciphertexts are encoded by what was wrapped"  # type: ignore[attr-defined]
+    assert counting.paillier is paillier, "its ciphertexts are encoded by what was wrapped"  # type: ignore[attr-defined]
 
 
 def _transaction(stages: Stages, original: Callable[[Ledger], Any]) -> Callable[[Ledger], Any]:

@@ -68,14 +68,25 @@ def test_a_late_reading_is_energy_of_its_window_and_no_interval_of_it():
 
 
 def test_whatever_is_emitted_is_under_a_randomiser_of_its_own():
+    n, stored = PRIVATE.public.n, FOLDING.encrypt_slots(1000, 50)
+    emitted = [stored]
+    for place in range(3):
+        register = FoldedRegister(FOLDING.accumulator(emitted[-1]), START, OpenWindow(SPAN))
+        register.fold(reading(0, place), place)
+        emitted.append(register.emit()[0].register)
+        load = FoldedLoad(FOLDING.accumulator(emitted[-1]))
+        emitted.append(load.emit())
+    assert len({c % n for c in emitted}) == 7  # equal ones would differ by a plaintext that anyone reads
+
+
+def test_what_has_let_its_state_out_takes_and_gives_no_more():
+    # A second state would be readable beside the first one.
     register, load = folded(reading(0, 5)), FoldedLoad(FOLDING.accumulator(None))
-    load.fold(b"one", 5)
-    n = PRIVATE.public.n
-    registers = [register.emit()[0].register for _ in range(3)]
-    register.fold(reading(1, 7), 7)
-    registers.append(register.emit()[0].register)
-    loads = [load.emit() for _ in range(3)]
-    assert len({c % n for c in registers + loads}) == 7  # equal ones would differ by a plaintext that anyone reads
+    register.emit()
+    load.emit()
+    for call in (register.emit, load.emit, lambda: load.fold(b"one", 5), lambda: register.fold(reading(1, 7), 7)):
+        with pytest.raises(ValueError, match="closed"):
+            call()
 
 
 def test_neither_a_load_nor_a_register_shows_its_state():

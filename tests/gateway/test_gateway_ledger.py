@@ -138,7 +138,7 @@ def test_a_batch_of_which_any_statement_fails_was_never_there(gateway, meter):
             assert db.count == nth
             break
         assert gateway.ledger.counts() == counts
-    assert nth > 60
+    assert nth > 40
     found = meter.verdicts(gateway.take(frames, NOW))
     assert set(found.values()) == {"duplicate"}
 

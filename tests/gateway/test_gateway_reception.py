@@ -4,7 +4,7 @@ import pytest
 from gateway_bench import CCM, DAY, HOUR, INTERVAL, START, K, Meter, decrypt, name_of
 from structlog.testing import capture_logs
 
-from gateway.reception import merge
+from gateway.answers import merge
 from protocol import keychain, wire
 from protocol.documents import to_base64url
 

@@ -17,7 +17,7 @@ from flask import Flask
 
 import firmware.main
 from firmware.meter.seal import Ccm as MeterCcm
-from gateway import reception as reception_module
+from gateway import answers as answers_module
 from gateway.closing import Closing
 from gateway.enrolment import EnrolmentRecord
 from gateway.intake import CCM, DataDecryption
@@ -226,7 +226,7 @@ class World:
         self.kills = 0
         self.witness = Witness()
         monkeypatch.setattr(firmware.main, "Ccm", self.witness.meters_ccm())
-        monkeypatch.setattr(reception_module, "CCM", self.witness)
+        monkeypatch.setattr(answers_module, "CCM", self.witness)
         self.homes = [Home(self, i) for i in range(METERS)]
         self.by_title = {home.title: home for home in self.homes}
         self._set_up_roster()

@@ -9,10 +9,9 @@ import pytest
 from journey_world import K, MortalLedger
 
 from firmware.meter.counter import Counter
-from gateway import intake, reception
+from gateway import counting, intake
 from gateway.closing import Closing
 from gateway.ledger import Ledger
-from gateway.reception import Reception
 
 HOURS = 6
 
@@ -71,7 +70,7 @@ def lateness_forgotten(next_interval):
 
     def answer(self, neighbourhood):
         asked_by = sys._getframe(1).f_code.co_name
-        return None if asked_by == "_is_late" else next_interval(self, neighbourhood)
+        return None if asked_by == "open_from" else next_interval(self, neighbourhood)
 
     return answer
 
@@ -223,15 +222,15 @@ def test_l6_notices_a_ledger_that_does_not_sync_every_commit(make_world):
 
 
 def test_l7_notices_a_reading_that_is_written_or_logged_in_clear(make_world, monkeypatch):
-    count = Reception._count
+    count = counting.Counting.count
 
     def telling(self, meter, place, reading):
-        reception.log.info("counted", energy=reading.import_mwh)
+        counting.log.info("counted", energy=reading.import_mwh)
         with (world.folder / "gateway" / "trace").open("ab") as file:
             file.write(reading.import_mwh.to_bytes(4, "big") + reading.export_mwh.to_bytes(4, "big"))
         return count(self, meter, place, reading)
 
-    monkeypatch.setattr(Reception, "_count", telling)
+    monkeypatch.setattr(counting.Counting, "count", telling)
     world = make_world(hours=1)
     live(world, 1)
     assert sorted(checks.l7(world)) == ["L7 a reading lies in clear in trace", "L7 a reading stands in the log"]

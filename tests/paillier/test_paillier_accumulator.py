@@ -80,6 +80,29 @@ def test_a_fold_costs_no_randomiser_and_an_emission_one(public_key):
     assert encryptor.drawn == 3
 
 
+def test_what_is_opened_and_closed_costs_one_randomiser_and_ends(public_key, decryptor):
+    encryptor = CountingEncryptor(public_key)
+    stored = encryptor.encrypt(1000)
+    encryptor.drawn = 0
+    accumulator = Accumulator(encryptor, stored, most=1000)
+    accumulator.fold(234)
+    closed = accumulator.close()
+    assert (encryptor.drawn, decryptor.decrypt(closed)) == (1, 1234)
+    assert read_without_a_key(public_key, stored, closed) is None
+    for more in (accumulator.close, accumulator.emit, lambda: accumulator.fold(1)):
+        with pytest.raises(ValueError, match="closed"):
+            more()
+
+
+def test_a_forked_child_and_its_parent_close_unlinkable_sums(encryptor, public_key, decryptor):
+    accumulator = Accumulator(encryptor)
+    accumulator.fold(100)
+    childs = in_a_child(lambda: accumulator.fold(11) or accumulator.close())
+    parents = accumulator.close()
+    assert (decryptor.decrypt(parents), decryptor.decrypt(childs)) == (100, 111)
+    assert read_without_a_key(public_key, parents, childs) is None
+
+
 def test_two_stale_emissions_give_the_sum_between_them_to_anyone(encryptor, public_key):
     accumulator = StaleAccumulator(encryptor)
     accumulator.fold(5000)
@@ -287,6 +310,7 @@ def test_an_accumulator_has_no_way_to_its_state(encryptor):
     accumulator = Accumulator(encryptor)
     accumulator.fold(5)
     assert [name for name in dir(accumulator) if not name.startswith("_")] == [
+        "close",
         "emit",
         "fold",
         "most",

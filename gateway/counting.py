@@ -1,0 +1,192 @@
+"""One batch's counting: a reading enters its meter's window and its neighbourhood's load, once, as ciphertexts.
+
+What a batch has open is emitted into the ledger before its commit; nothing here outlives the transaction.
+"""
+
+import functools
+
+import structlog
+
+import paillier
+from protocol import windows, wire
+
+from .aggregate import Tail
+from .encryption import EncryptedReading
+from .folding import FoldedLoad, FoldedRegister, Folding, SummedLoad
+from .ledger import Ledger, Meter
+from .neighbourhood import Neighbourhood
+from .standing import Standings
+
+log = structlog.get_logger()
+
+LATE = "late for its load"
+
+# A street's readings are of the same few intervals, and the calendar takes longer than a sum.
+_window_at = functools.lru_cache(maxsize=1024)(windows.window_of)
+
+
+class Counting:
+    """Counts the readings of one batch. Build it inside the transaction, and `emit` before the commit."""
+
+    def __init__(self, ledger: Ledger, standings: Standings) -> None:
+        self._ledger = ledger
+        self._standings = standings
+        self._folding = Folding()
+
+    def count(self, meter: Meter, place: Neighbourhood, reading: wire.Reading) -> windows.Span:
+        """Count a reading once in its window and, unless that is closed, once in its load. Returns the window."""
+        start = reading.interval_end - reading.interval_s
+        late = self._is_late(meter, start) or not place.names(meter.pseudonym, start)
+        if place.encryption.folds:
+            return self._fold(meter, place, reading, late)
+        span, encrypted = self._advance(meter, place, reading)
+        if not late:
+            self._add_to_load(meter, place, encrypted)
+        return span
+
+    def _advance(
+        self, meter: Meter, place: Neighbourhood, reading: wire.Reading, *, with_energy: bool = True
+    ) -> tuple[windows.Span, EncryptedReading]:
+        """Count a reading in its meter's register and window, as ciphertexts."""
+        key, aggregator = place.encryption.public_key, place.aggregator
+        start = reading.interval_end - reading.interval_s
+        span = _window_of(meter, place, start)
+        window, register = self._ledger.window(meter.title, span)
+        tail = Tail(meter.tail_end, _integer(key, meter.tail_register))
+        encrypted = place.encryption.encrypt(
+            reading,
+            with_register=aggregator.needs_register(tail, window, start, reading.interval_end),
+            with_energy=with_energy,
+        )
+        aside = self._ledger.quarantined_until(meter.title, meter.series, reading.interval_end)
+        held = [paillier.from_bytes(key, energy) for energy in aside]
+        newest, counted = aggregator.count(tail, window, encrypted, paillier.add_many(key, held) if held else None)
+        if counted.register is not None:
+            register = paillier.to_bytes(key, counted.register)
+        self._ledger.set_window(meter.title, counted, register)
+        if newest is not tail:
+            # Nearly always the window's register is the newest one: its bytes are made, and checked, once.
+            same = newest.register == counted.register
+            self._standings.set_tail(meter.title, newest.end, register if same else _bytes(key, newest.register))
+        return span, encrypted
+
+    def _add_to_load(self, meter: Meter, place: Neighbourhood, encrypted: EncryptedReading) -> None:
+        assert encrypted.energy is not None, "only what is folded has no ciphertext of its own"
+        load = self._folding.loads.get((meter.neighbourhood, encrypted.start))
+        if load is None:
+            held = _integer(place.encryption.public_key, self._ledger.load(meter.neighbourhood, encrypted.start))
+            load = SummedLoad(place.encryption.public_key, place.aggregator, held)
+            self._folding.loads[meter.neighbourhood, encrypted.start] = load
+        assert isinstance(load, SummedLoad), "a neighbourhood folds its readings or it does not"
+        load.add(meter.title, encrypted.energy)
+
+    def _is_late(self, meter: Meter, start: int) -> bool:
+        """Say, and count, whether the load that a reading belongs to is closed.
+
+        The difference between a load before and after would be this one meter's reading.
+        """
+        open_from = self._standings.open_from(meter.neighbourhood)
+        late = open_from is not None and start < open_from
+        if late:
+            self._ledger.add_count(LATE)
+        return late
+
+    def quarantine(self, meter: Meter, place: Neighbourhood, reading: wire.Reading, reason: str) -> None:
+        """Set a reading aside and take its energy out of every register that is not billed yet."""
+        encrypted = place.encryption.encrypt(reading, with_register=False)
+        self._set_aside(self._settled(meter), place, encrypted, reason)
+
+    def _set_aside(self, meter: Meter, place: Neighbourhood, encrypted: EncryptedReading, reason: str) -> None:
+        log.error("alarm: a reading is quarantined", meter=meter.title.hex(), reason=reason)
+        if encrypted.end <= meter.base_end:
+            return  # the register that closed its window has been reported: its energy is billed already
+        key, aggregator, energy = place.encryption.public_key, place.aggregator, encrypted.energy
+        assert energy is not None, "only what is folded has no ciphertext of its own"
+        new = self._ledger.quarantine(
+            meter.title,
+            encrypted.series,
+            encrypted.interval_number,
+            encrypted.start,
+            encrypted.end,
+            reason,
+            paillier.to_bytes(key, energy),
+        )
+        if not new or encrypted.series != meter.series:
+            return  # taken out before, or never in these registers
+        tail = aggregator.hold_back(_integer(key, meter.tail_register), meter.tail_end, energy, encrypted.end)
+        self._standings.set_tail(meter.title, meter.tail_end, _bytes(key, tail))
+        for span, last_end, register in self._ledger.windows_read_since(meter.title, encrypted.end):
+            kept = aggregator.hold_back(_integer(key, register), last_end, energy, encrypted.end)
+            self._ledger.set_window_register(meter.title, span.start, _bytes(key, kept) or register)
+
+    # --- Folding (fold mode) ------------------------------------------------------------------------------------
+
+    def _fold(self, meter: Meter, place: Neighbourhood, reading: wire.Reading, late: bool) -> windows.Span:
+        """Fold a reading into its load, and into its meter's register where it continues that. Returns the window."""
+        start = reading.interval_end - reading.interval_s
+        message = place.encryption.message(reading)
+        if not late:
+            self._load(meter, place, start).fold(meter.title, message)
+        register = self._folding.registers.get(meter.title)
+        if register is None or not register.takes(start):
+            meter = self._settled(meter)
+            register = self._open_register(meter, place, start)
+        if register is None:
+            return self._advance(meter, place, reading, with_energy=False)[0]
+        register.fold(reading, message)
+        return register.span
+
+    def _load(self, meter: Meter, place: Neighbourhood, start: int) -> FoldedLoad:
+        """Return the load of an interval, open for folding."""
+        load = self._folding.loads.get((meter.neighbourhood, start))
+        if load is None:
+            held = _integer(place.encryption.public_key, self._ledger.load(meter.neighbourhood, start))
+            load = FoldedLoad(place.encryption.accumulator(held))
+            self._folding.loads[meter.neighbourhood, start] = load
+        assert isinstance(load, FoldedLoad), "a neighbourhood folds its readings or it does not"
+        return load
+
+    def _open_register(self, meter: Meter, place: Neighbourhood, start: int) -> FoldedRegister | None:
+        """Open a meter's register for the reading that starts then; None where that does not continue it."""
+        tail = Tail(meter.tail_end, _integer(place.encryption.public_key, meter.tail_register))
+        if not tail.continued_by(start):
+            return None
+        window, _ = self._ledger.window(meter.title, _window_of(meter, place, start))
+        register = FoldedRegister(place.encryption.accumulator(tail.register), tail.end, window)
+        self._folding.registers[meter.title] = register
+        return register
+
+    def _settled(self, meter: Meter) -> Meter:
+        """Return a meter's standing with all that this batch has folded of it emitted into the ledger."""
+        register = self._folding.registers.pop(meter.title, None)
+        if register is None:
+            return meter
+        self._keep_register(meter.title, register)
+        return self._standings.enrolled(meter.title)
+
+    def _keep_register(self, title: bytes, register: FoldedRegister) -> None:
+        tail, window = register.emit()
+        emitted = _bytes(register.public_key, tail.register)
+        self._ledger.set_window(title, window, emitted)
+        self._standings.set_tail(title, tail.end, emitted)
+
+    def emit(self) -> None:
+        """Emit everything that is open into the ledger: the end of a batch."""
+        for title, register in self._folding.registers.items():
+            self._keep_register(title, register)
+        for (neighbourhood, start), load in self._folding.loads.items():
+            self._ledger.set_load(neighbourhood, start, paillier.to_bytes(load.public_key, load.emit()), *load.titles)
+
+
+def _window_of(meter: Meter, place: Neighbourhood, start: int) -> windows.Span:
+    """Return the window that takes a reading: its own, or the oldest unsealed one where that is sealed already."""
+    span = _window_at(start, place.zone)
+    return span if span.start >= meter.next_window else _window_at(meter.next_window, place.zone)
+
+
+def _integer(key: paillier.PublicKey, data: bytes | None) -> int | None:
+    return None if data is None else paillier.from_bytes(key, data)
+
+
+def _bytes(key: paillier.PublicKey, ciphertext: int | None) -> bytes | None:
+    return None if ciphertext is None else paillier.to_bytes(key, ciphertext)
