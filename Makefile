@@ -74,6 +74,10 @@ bench-gateway: setup ## measure a real concentrator under a street's load, some 
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)
 
+.PHONY: forecast
+forecast: setup ## measure the day-ahead forecast on real homes, beside seasonal-naive ones (needs the data of ../shared)
+	@$(PY) -m scripts.forecast_check $(ARGS)
+
 PREFIX ?= /opt/hushmeter
 .PHONY: install-gateway
 install-gateway: ## (root) install the concentrator as a service (PREFIX=/opt/hushmeter DESTDIR=folder ARGS="--help")
