@@ -74,6 +74,14 @@ bench-gateway: setup ## measure a real concentrator under a street's load, some 
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)
 
+.PHONY: analog
+analog: setup ## print the arithmetic of the meter's circuit: ranges, resolution, error budget, rules
+	@$(PY) -m hardware analog
+
+.PHONY: hardware
+hardware: setup ## make the circuit's pictures, bill of materials and tables from hardware/circuit.toml (ARGS=--check)
+	@$(PY) -m hardware draw $(ARGS)
+
 PREFIX ?= /opt/hushmeter
 .PHONY: install-gateway
 install-gateway: ## (root) install the concentrator as a service (PREFIX=/opt/hushmeter DESTDIR=folder ARGS="--help")
