@@ -72,9 +72,10 @@ class Clamp(Facts, frozen=True):
 
 
 class Adaptor(Facts, frozen=True):
-    """A plug-in transformer: open_v RMS without load at mains_v RMS."""
+    """A plug-in transformer for a supply of nominal_v: open_v RMS without load at mains_v RMS."""
 
     name: str
+    nominal_v: float
     mains_v: float
     open_v: float
     linearity: float

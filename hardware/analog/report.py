@@ -6,6 +6,7 @@ from hardware.analog import bias, budget, current, filters, protection, voltage
 from hardware.analog.rules import SURGE_V, rules
 from hardware.circuit import Circuit, Clamp
 
+SLOWER_HZ = (1000.0, 2000.0)  # what a board that is not fast enough may come down to
 LOADS = (0.01, 0.02, 0.05, 0.10, 0.20, 0.50, 1.00)  # of the clamp's range
 
 
@@ -81,6 +82,9 @@ def filter_lines(circuit: Circuit, clamp: Clamp, filtered: filters.Filter) -> It
     half = circuit.sampling.rate_hz / 2
     yield line("filter corner", filtered.corner_hz, "Hz", "1 / (2 pi (burden + R4) C3)", 0)
     yield line(f"gain at {half:.0f} Hz, half the sampling rate", filtered.decibel(half), "dB", "first order", 1)
+    for slower in SLOWER_HZ:
+        gain = filtered.decibel(slower / 2)
+        yield line(f"the same, sampled at {slower:.0f} Hz only", gain, "dB", "", 1)
     fold = circuit.sampling.rate_hz - circuit.mains.frequency_hz[0]
     yield line(f"gain at {fold:.0f} Hz, which folds onto the mains", filtered.decibel(fold), "dB", "", 1)
     yield line("least sampling rate of this filter", filters.slowest_rate_hz(filtered, 6), "Hz", "-6 dB at its half", 0)
@@ -99,16 +103,22 @@ def other_filters(circuit: Circuit) -> list[tuple[str, filters.Filter]]:
 
 def voltage_lines(circuit: Circuit) -> Iterator[str]:
     yield "Voltage channel"
-    ways = (("adaptor", voltage.adaptor_gain(circuit)), ("ZMPT101B", voltage.isolator_gain(circuit)))
-    for name, gain in ways:
+    own = (circuit.adaptor.nominal_v,)
+    ways = (
+        ("adaptor", voltage.adaptor_gain(circuit), own),
+        ("ZMPT101B", voltage.isolator_gain(circuit), circuit.mains.nominal_v),
+    )
+    for name, gain, supplies in ways:
         yield line(f"{name}: signal", gain * 1000, "mV/V", "")
-        for nominal in circuit.mains.nominal_v:
+        for nominal in supplies:
             high = voltage.highest_mains_v(circuit, nominal)
             yield line(f"{name}: peak at {high:.0f} V", voltage.peak_v(gain, high), "V", f"{nominal:.0f} V + 10 %")
         count = circuit.converter.volt_per_count / gain
         yield line(f"{name}: one count", count, "V", "")
         full = bias.room_v(circuit) / current.SINE / gain
         yield line(f"{name}: full scale", full, "V", "room / sqrt(2) / signal", 0)
+    fits = voltage.highest_open_v(circuit, bias.room_v(circuit))
+    yield line("another adaptor: output without load, at most", fits, "V", "RMS; room / sqrt(2) x (R6 + R7) / R7", 1)
     highest = max(voltage.highest_mains_v(circuit, nominal) for nominal in circuit.mains.nominal_v)
     yield line("adaptor: heat in R6", voltage.adaptor_w(circuit, highest) * 1000, "mW", "", 0)
     yield line("ZMPT101B: primary current", voltage.isolator_a(circuit, highest) * 1000, "mA", "V / (R12 + R13)", 2)

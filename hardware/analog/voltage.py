@@ -12,6 +12,11 @@ def adaptor_gain(circuit: Circuit) -> float:
     return adaptor.open_v / adaptor.mains_v * divider(circuit.ohm("R6"), circuit.ohm("R7"))
 
 
+def highest_open_v(circuit: Circuit, room_v: float) -> float:
+    """Return the greatest RMS voltage without load that an adaptor may have: its sine must fit behind the divider."""
+    return room_v / sqrt(2) / divider(circuit.ohm("R6"), circuit.ohm("R7"))
+
+
 def isolator_gain(circuit: Circuit) -> float:
     """Return volts at the pin for one volt of mains: the current through R12 and R13, into R14.
 

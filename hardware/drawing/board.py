@@ -69,7 +69,9 @@ def body(canvas: Canvas, circuit: Circuit, reference: str, ends: dict[str, layou
         canvas.rectangle((x - 7.5, y + up * (long_ / 2 - 5) - 2), (15, 4), INK, "none")
     if "plus" in ends:
         up = -1 if spot(ends["plus"])[1] < y else 1
-        canvas.text((x - 13, y + up * long_ / 2 + 4), "+", 15, INK, "end", True)
+        sign = (x - 19, y + up * long_ / 2)
+        canvas.circle(sign, 7, "#ffffff", INK, 1)
+        canvas.text((sign[0], sign[1] + 5), "+", 14, INK, "middle", True)
     for place in (start, end):
         canvas.circle(place, 3.2, INK)
     name, value = caption(circuit, reference)

@@ -36,7 +36,7 @@ def primary(sheet: Sheet, end: Point) -> None:
     sheet.resistor("R12", (x - 5.4, y), (x - 2.7, y))
     sheet.resistor("R13", (x - 2.7, y), (x, y))
     sheet.wire((x - 11.1, cold), (x, cold))
-    barrier = elm.Line().at((x + 0.6, y + 3.0)).to((x + 0.6, cold - 2.0))
+    barrier = elm.Line().at((x + 0.49, y + 3.0)).to((x + 0.49, cold - 2.0))
     sheet.drawing.add(barrier.linestyle("--").color(MAINS_RED))
     note = "Left of the dashed line: 8 mm to everything right of it, on the board and in the air"
     sheet.text((x - 11.8, cold - 2.9), note, 10.5, color=MAINS_RED)

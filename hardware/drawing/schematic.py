@@ -16,7 +16,7 @@ def schematic(circuit: Circuit) -> str:
 
 def drawn(circuit: Circuit) -> Sheet:
     sheet = Sheet(circuit)
-    sheet.frame((-6.0, 7.8), (27.0, -20.4), "Hushmeter: the meter with clamp and AC-AC adaptor")
+    sheet.frame((-6.0, 7.8), (28.4, -20.4), "Hushmeter: the meter with clamp and AC-AC adaptor")
     current_channel(sheet, (4.4, 3.0))
     voltage_channel(sheet, (4.4, -5.4))
     sheet.text((-5.4, -11.2), "Zero", 13)
@@ -52,7 +52,7 @@ def jack(sheet: Sheet, x: float, y: float, cold: float) -> None:
     for place, name in ((y, "J1 tip"), (cold, "J1 sleeve")):
         sheet.wire((x - 6.0, place), (x - 5.0, place))
         sheet.drawing.add(elm.Dot(open=True, radius=0.1).at((x - 5.0, place)))
-        sheet.text((x - 5.0, place + 0.45), name, 10.5, "center")
+        sheet.text((x - 4.8, place + 0.45), name, 10.5, "center")
         sheet.ends[name.replace(" ", ".")] = (x - 4.9, place)
         sheet.wire((x - 4.9, place), (x, place))
 
@@ -85,8 +85,7 @@ def board(sheet: Sheet, start: Point) -> None:
     converter, link = circuit.converter, circuit.link
     sheet.text((x - 6.4, y + 1.0), "Board and link", 13)
     sheet.drawing.add(elm.Rect(corner1=(0, 0), corner2=(5.4, -5.6)).at((x, y)))
-    sheet.text((x + 2.7, y - 2.5), "U1", 12, "center")
-    sheet.text((x + 2.7, y - 3.1), circuit.part["U1"].number, 10.5, "center")
+    sheet.text((x + 2.7, y + 0.45), f"U1 {circuit.part['U1'].number}", 10.5, "center")
     left = (f"GPIO{converter.pin_current}", f"GPIO{converter.pin_voltage}", "3V3", "GND")
     for step, name in enumerate(left):
         place = (x - 1.0, y - 0.8 - 1.3 * step)
@@ -120,17 +119,16 @@ def terminals(sheet: Sheet, corner: Point, names: tuple[str, str, str, str]) -> 
     for step, name in enumerate(names):
         level = y - 0.8 - 1.3 * step
         sheet.text((x - 0.2, level), name, 10, "right")
-        if name == "USB":
-            continue
-        sheet.ends[f"J3.{step + 1}"] = (x + 2.8, level)
-        if name == "GND":
-            sheet.flags.append(((x, level), "GND"))  # the development board joins its grounds
-        else:
-            sheet.ends[f"U1.{name.removeprefix('GPIO').split()[0]}"] = (x, level)
         if step < 2:
             sheet.resistor(("R10", "R11")[step], (x, level), (x + 2.8, level))
+            sheet.ends[f"U1.{name.removeprefix('GPIO').split()[0]}"] = (x, level)
         else:
             sheet.wire((x, level), (x + 2.8, level))
+        if step < 3:  # the fourth is the USB socket
+            sheet.ends[f"J3.{step + 1}"] = (x + 2.8, level)
         sheet.drawing.add(elm.Dot(open=True, radius=0.1).at((x + 2.9, level)))
-    for step, text in enumerate(("J3.1 to the gateway's RX", "J3.2 to the gateway's TX", "J3.3 ground", "PS1, 5 V")):
+    sheet.flags.append(((x, y - 0.8 - 1.3 * names.index("GND")), "GND"))  # the development board joins its grounds
+    for step, text in enumerate(
+        ("J3.1 to the concentrator's RX", "J3.2 to the concentrator's TX", "J3.3 ground", "PS1, 5 V")
+    ):
         sheet.text((x + 3.2, y - 0.8 - 1.3 * step), text, 10)

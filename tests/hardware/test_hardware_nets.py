@@ -58,6 +58,16 @@ def test_no_two_pins_share_a_hole_and_all_are_on_the_board():
     assert all(0 <= column < layout.COLUMNS and 0 <= row < layout.ROWS for column, row in placed.values())
 
 
+def test_every_part_reaches_its_holes():
+    """Axial parts lie over three to five holes; radial ones stand on the pitch of their leads, 5.08 or 2.54 mm."""
+    reach = {"R": (3, 5), "D": (3, 5), "F": (2, 2), "C": (1, 2)}
+    for name, ends in layout.PARTS.items():
+        if name[0] in reach:
+            one, other = ends.values()
+            least, most = reach[name[0]]
+            assert least <= abs(one[0] - other[0]) + abs(one[1] - other[1]) <= most, name
+
+
 def test_the_board_to_buy_is_as_large_as_the_drawing(circuit):
     assert f"{layout.COLUMNS} x {layout.ROWS} holes" in circuit.part["X3"].what
 

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hardware.__main__ import main
+from hardware.analog import bias, budget, current, filters, voltage
 from hardware.bill import bill, total
 from hardware.circuit import SOURCE, CircuitError, load_circuit
 from hardware.products import products, stale, write
@@ -153,3 +154,68 @@ def test_a_part_that_is_asked_for_and_missing_is_named():
     text = SOURCE.read_text().replace("[part.R4]", "[part.R44]")
     with pytest.raises(CircuitError, match="part R4 must be there"):
         load_circuit(text).ohm("R4")
+
+
+# --- The page -------------------------------------------------------------------------------------------------
+
+README = SOURCE.parent / "README.md"
+
+
+def said(pattern):
+    """Return the numbers that a line of the page states."""
+    (found,) = re.findall(pattern.replace(" ", r"\s+"), README.read_text(), re.M)
+    return [float(number) for number in (found if isinstance(found, tuple) else (found,))]
+
+
+def test_the_page_states_the_figures_of_the_arithmetic(circuit):
+    wide, narrow = circuit.clamp
+    cell = r" \| ([\d.]+) \w+ \| ([\d.]+) \w+ \|$"
+    of_both = [
+        ("full scale, sine", lambda clamp: current.full_scale_a(circuit, clamp, current.SINE), 1),
+        ("full scale, crest factor 3", lambda clamp: current.full_scale_a(circuit, clamp, current.PEAKY), 1),
+        ("one count of the converter", lambda clamp: current.count_a(circuit, clamp) * 1000, 1),
+        ("resolved with a voltage channel in 1 s", lambda clamp: current.resolved_a(circuit, clamp) * 230, 2),
+    ]
+    for name, figure, digits in of_both:
+        assert said(rf"^\| {name}{cell}") == [round(figure(wide), digits), round(figure(narrow), digits)], name
+    span = bias.bias_v(circuit)
+    assert said(r"must read ([\d.]+) to ([\d.]+) V") == [round(span.low, 2), round(span.high, 2)]
+    assert said(r"must not exceed ([\d.]+) V AC") == [round(voltage.highest_open_v(circuit, bias.room_v(circuit)), 1)]
+    assert said(r"there are ([\d.]+) mV AC per ampere") == [round(current.volt_per_ampere(circuit, wide) * 1000, 1)]
+    assert said(r"noise alone is (\d+) mA") == [round(current.noise_a(circuit, wide) * 1000)]
+    assert said(r"alone would feign ([\d.]+) mA") == [
+        round(filters.crosstalk_a(circuit, wide, 230, circuit.farad("C4")) * 1000, 1)
+    ]
+    assert said(r"^\| estimate of the parts' price \| ([\d.]+) EUR \| ([\d.]+) EUR") == [
+        round(total(circuit, "clamp"), 2),
+        round(total(circuit, "clamp") + total(circuit, "voltage"), 2),
+    ]
+
+
+def test_the_page_states_the_budget_of_the_arithmetic(circuit):
+    every = [
+        budget.with_voltage(circuit, clamp, chain, share * clamp.rated_a, 1.0)
+        for clamp in circuit.clamp
+        for chain in budget.chains(circuit, clamp)
+        for share in (0.05, 0.10, 0.20, 0.50, 1.00)
+    ]
+    known = [budget.with_a_measured_clamp(terms, circuit.clamp[0]).likely() for terms in every]
+    assert said(r"come to ([\d.]+) % as independent errors at most, and to ([\d.]+) % if all") == [
+        round(max(terms.likely() for terms in every) * 100, 2),
+        round(max(terms.worst() for terms in every) * 100, 2),
+    ]
+    (alone,) = said(r"power factor 0\.9 and 1 \| (\d+) %")
+    assert alone == round(budget.clamp_only(circuit, circuit.clamp[0], 20, 0.9).likely() * 100)
+    assert said(r"whose curve was measured they come to ([\d.]+) %") == [round(max(known) * 100, 2)]
+
+
+def test_the_checks_without_power_are_the_resistors_of_the_circuit(circuit):
+    ohm = circuit.ohm
+    assert said(r"^   \| 3V3 and GND \| ([\d.]+) kΩ") == [(ohm("R2") + ohm("R3")) / 1000]
+    assert said(r"^   \| BIAS and GND \| ([\d.]+) kΩ") == [ohm("R3") / 1000]
+    assert said(r"^   \| J2 pin and J2 sleeve \| ([\d.]+) kΩ") == [(ohm("R6") + ohm("R7")) / 1000]
+    paths = [ohm("R2") + ohm(burden) + ohm("R4") + ohm("R5") for burden in ("R1A", "R1B")]
+    paths.append(ohm("R2") + ohm("R7") + ohm("R8") + ohm("R9"))
+    stated = said(r"then 35 \| ([\d.]+) kΩ \(R1A\) or ([\d.]+) kΩ \(R1B\), then ([\d.]+) kΩ")
+    for number, path in zip(stated, paths, strict=True):
+        assert abs(number * 1000 - path) < 20
