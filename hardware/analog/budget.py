@@ -16,7 +16,7 @@ from hardware.circuit import Circuit, Clamp
 MID_CLASS_A = 0.035
 MID_CLASS_B = 0.020
 STEPS = 720  # of one cycle, for the numeric integral
-FILM_DRIFT = 0.01  # of a polyester film capacitor over the temperature span: maker's curve, about 1 %
+FILM_DRIFT = 0.01  # assumed: of a polyester film capacitor over the temperature span
 NOISE_LEFT = 0.1  # assumed: the share of the noise's square that taking it off leaves
 CALIBRATED_AT = 0.1  # of the clamp's range: the load of a calibration at one point
 
