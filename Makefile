@@ -78,6 +78,14 @@ figures: setup ## print the figures that the documentation states (needs the dat
 forecast: setup ## measure the day-ahead forecast on real homes, beside seasonal-naive ones (needs the data of ../shared)
 	@$(PY) -m scripts.forecast_check $(ARGS)
 
+.PHONY: analog
+analog: setup ## print the arithmetic of the meter's circuit: ranges, resolution, error budget, rules
+	@$(PY) -m hardware analog
+
+.PHONY: hardware
+hardware: setup ## make the circuit's pictures, bill of materials and tables from hardware/circuit.toml (ARGS=--check)
+	@$(PY) -m hardware draw $(ARGS)
+
 PREFIX ?= /opt/hushmeter
 .PHONY: install-gateway
 install-gateway: ## (root) install the concentrator as a service (PREFIX=/opt/hushmeter DESTDIR=folder ARGS="--help")

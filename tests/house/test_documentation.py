@@ -265,7 +265,9 @@ def test_every_make_target_that_is_named_exists(page):
 
 @every_page
 def test_every_module_that_is_run_exists(page):
-    for module in re.findall(r"python -m ((?:scripts|gateway|mdms|paillier|protocol)[\w.]*)", typed(pages()[page])):
+    for module in re.findall(
+        r"python -m ((?:scripts|gateway|mdms|paillier|protocol|hardware)[\w.]*)", typed(pages()[page])
+    ):
         if not module.endswith("NAME"):
             place = ROOT.joinpath(*module.split("."))
             assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
