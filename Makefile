@@ -78,6 +78,10 @@ figures: setup ## print the figures that the documentation states (needs the dat
 forecast: setup ## measure the day-ahead forecast on real homes, beside seasonal-naive ones (needs the data of ../shared)
 	@$(PY) -m scripts.forecast_check $(ARGS)
 
+.PHONY: leakage
+leakage: setup ## measure what sums of real homes give away of one of them, by their number (needs the data of ../shared)
+	@$(PY) -m scripts.leakage_check $(ARGS)
+
 .PHONY: analog
 analog: setup ## print the arithmetic of the meter's circuit: ranges, resolution, error budget, rules
 	@$(PY) -m hardware analog

@@ -26,24 +26,26 @@ def data_file() -> Path:
     return Path(os.environ.get("HUSHMETER_SHARED", SHARED)) / "data" / "fontana-homes-2016" / "hourly.csv"
 
 
-def read_days(path: Path) -> list[tuple[date, Curve]]:
-    """Return the whole days of the homes' sum in kWh an hour. Raises BadData."""
+def read_homes(path: Path) -> Curve:
+    """Return the whole days of every home in kWh an hour, days x hours x homes. Raises BadData."""
     try:
         with path.open(newline="") as file:
-            sums = [
-                sum(float(value) for name, value in row.items() if name.startswith("home_"))
+            homes = [
+                [float(value) for name, value in row.items() if name.startswith("home_")]
                 for row in csv.DictReader(file)
             ]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise BadData(f"{path} cannot be read: {error}") from None
-    hours = np.array(sums[1:])
-    whole = len(hours) // HOURS
-    if not whole:
-        raise BadData(f"{path} holds no whole day")
-    return [
-        (FIRST_DAY + timedelta(days=number), curve)
-        for number, curve in enumerate(hours[: whole * HOURS].reshape(whole, HOURS))
-    ]
+    whole = (len(homes) - 1) // HOURS
+    if whole < 1 or not homes[0]:
+        raise BadData(f"{path} holds no whole day of a home")
+    found: Curve = np.array(homes[1 : 1 + whole * HOURS]).reshape(whole, HOURS, -1)
+    return found
+
+
+def read_days(path: Path) -> list[tuple[date, Curve]]:
+    """Return the whole days of the homes' sum in kWh an hour. Raises BadData."""
+    return [(FIRST_DAY + timedelta(days=number), day) for number, day in enumerate(read_homes(path).sum(axis=2))]
 
 
 def measure(days: list[tuple[date, Curve]]) -> dict[str, Accuracy]:
