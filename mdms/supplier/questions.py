@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import and_, func, select
 
+from ..loads import Interval
 from ..reasons import WAITING
 from ..store import BILL_COLUMNS, Bill, Store
 from ..tables import bills, interval_loads, load_releases
@@ -73,6 +74,14 @@ def loads_within(store: Store, neighbourhood: str, start: int, end: int) -> list
             row.export_mwh,
         )
         for row in store.ask(query)
+    ]
+
+
+def intervals_within(store: Store, neighbourhood: str, start: int, end: int) -> list[Interval]:
+    """Return the same as what `mdms.loads` works on: an interval that waits or is withheld has no energy."""
+    return [
+        Interval(load.start, load.end, load.import_mwh, load.export_mwh, load.contributors, load.expected)
+        for load in loads_within(store, neighbourhood, start, end)
     ]
 
 
