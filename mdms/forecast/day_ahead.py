@@ -38,6 +38,7 @@ PRIOR = (0.0, 0.2, 0.0, 0.0, 0.3, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 INTERVAL_DAYS = 60  # whose errors the interval of confidence is taken from
 LEAST_INTERVAL_DAYS = 14
 CONFIDENCE = 0.9
+LEAST_NEIGHBOUR = 0.5  # of the kernel: whose errors count as an interval's own
 
 
 class Forecast(NamedTuple):
@@ -100,6 +101,10 @@ class DayAhead:
         low, high = self._bounds()
         return Forecast(self._energy(expected), self._energy(expected + low), self._energy(expected + high))
 
+    def expected(self, day: date) -> Curve | None:
+        """Return the same without an interval of confidence, which takes longer than all the rest."""
+        return self._energy(self._expected(self._explain(day))) if self._past else None
+
     def _begin(self, energies: Curve) -> None:
         mean = float(np.nanmean(energies))
         self._scale = mean if mean > 0 else 1.0
@@ -156,10 +161,10 @@ class DayAhead:
     def _bounds(self) -> tuple[Curve, Curve]:
         """Return how far what came was below and above what was expected, of each interval and its neighbours."""
         errors = np.array(self._errors)
-        low, high = np.zeros(self._slots), np.zeros(self._slots)
-        for slot in range(self._slots):
-            near = errors[:, self._kernel[slot] > 0.5]
-            low[slot], high[slot] = np.nanquantile(near, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+        near = int((self._kernel[0] > LEAST_NEIGHBOUR).sum()) // 2
+        places = np.arange(self._slots)[:, None] + np.arange(-near, near + 1)
+        around = errors[:, places % self._slots].swapaxes(0, 1).reshape(self._slots, -1)
+        low, high = np.nanquantile(around, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=1)
         return low, high
 
 

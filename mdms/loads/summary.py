@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 from .interval import Interval
 
@@ -68,8 +68,13 @@ def load_duration(intervals: Sequence[Interval], points: int = DURATION_POINTS) 
 def day_sums(intervals: Sequence[Interval], zone: tzinfo) -> list[DaySum]:
     """Return the local days of some intervals, which are in order; days without a released one are left out."""
     days: dict[date, list[Interval]] = {}
+    day, ends = date.min, 0
     for each in intervals:
-        days.setdefault(datetime.fromtimestamp(each.start, zone).date(), []).append(each)
+        if each.start >= ends:  # the calendar is asked once a day: it takes longer than all the rest
+            day = datetime.fromtimestamp(each.start, zone).date()
+            after = day + timedelta(days=1)
+            ends = int(datetime(after.year, after.month, after.day, tzinfo=zone).timestamp())
+        days.setdefault(day, []).append(each)
     return [found for day, several in days.items() if (found := _sum_of(day, several)) is not None]
 
 

@@ -75,11 +75,11 @@ def attacked(days: Sequence[tuple[date, Curve]], contributors: float) -> list[tu
     for day, energies in days:
         if model is None:
             model, total = DayAhead(len(energies)), np.zeros(len(energies))
-        forecast = model.forecast(day)
+        expected = model.expected(day)
         whole = not np.isnan(energies).any()
         score = None
-        if forecast is not None and whole:
-            error = energies - forecast.expected
+        if expected is not None and whole:
+            error = energies - expected
             if len(errors) >= LEARNT_DAYS:
                 home = total / seen / contributors
                 score = _scores(np.array(errors), error, home)

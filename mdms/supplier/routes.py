@@ -1,6 +1,7 @@
 """The supplier's pages. What they show are counts and released sums, and the reason where a sum is withheld."""
 
 from collections import Counter
+from dataclasses import asdict
 from datetime import timedelta, tzinfo
 from urllib.parse import quote
 
@@ -16,7 +17,9 @@ from ..reasons import WAITING, words
 from ..rosters import RosterBook
 from ..store import RELEASED, Store
 from .days import day_holding, parse_day, span_of
-from .questions import ShownLoad, billing_periods, bills_of_period, loads_within, newest_interval
+from .foresight import Foresight
+from .questions import ShownLoad, billing_periods, bills_of_period, intervals_within, loads_within, newest_interval
+from .year import first_of, label_json, year
 
 BILLS_A_PAGE = 200
 
@@ -25,6 +28,7 @@ def supplier_routes(store: Store, book: RosterBook, tariff: FlatTariff | None) -
     """Return the blueprint of the supplier's door."""
     routes = Blueprint("supplier", __name__, url_prefix="/supplier")
     routes.before_request(only(SUPPLIER, "accounts.login"))
+    foresight = Foresight(store, book)
 
     def known(name: str) -> str:
         if not book.versions(name):
@@ -46,7 +50,37 @@ def supplier_routes(store: Store, book: RosterBook, tariff: FlatTariff | None) -
         behind = request.args.get("behind", "")
         known_up_to = int(behind) if behind.isascii() and behind.isdigit() and len(behind) < 12 else 0
         held = request.args.get("held", "")
-        return answer_json(_loads(store, book, known(name), request.args.get("day", ""), held, known_up_to))
+        answer = _loads(store, book, known(name), request.args.get("day", ""), held, known_up_to)
+        if answer["day"] is not None and answer["day"] != held:
+            # A day's forecast is made of the days before it: it does not change while the day goes on.
+            day = parse_day(str(answer["day"]))
+            answer["forecast"] = [asdict(point) for point in foresight.forecast(name, day)] if day else []
+        return answer_json(answer)
+
+    @routes.get("/neighbourhoods/<name>/year/")
+    def whole_year(name: str) -> ResponseReturnValue:
+        known(name)
+        return render_template("supplier/year.html", name=name, zone=book.versions(name)[0].zone)
+
+    @routes.get("/neighbourhoods/<name>/year.json")
+    def year_of(name: str) -> Response:
+        zone = book.zone(known(name))
+        newest = newest_interval(store, name)
+        if newest is None:
+            return answer_json({"last": None})
+        last = day_holding(newest, zone)
+        roster = book.in_force(name, newest)
+        assert roster is not None, "a neighbourhood has a roster"
+        intervals = intervals_within(store, name, first_of(last, zone), span_of(last, zone).end)
+        return answer_json(year(intervals, last, roster.interval_s, zone, newest + roster.interval_s))
+
+    @routes.get("/neighbourhoods/<name>/label.json")
+    def label_of(name: str) -> Response:
+        # Apart from the year: the attack is the one thing on that page that takes its time.
+        newest = newest_interval(store, known(name))
+        if newest is None:
+            return answer_json({"label": None})
+        return answer_json({"label": label_json(foresight.label(name, day_holding(newest, book.zone(name))))})
 
     @routes.get("/bills")
     def bills() -> ResponseReturnValue:
