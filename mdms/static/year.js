@@ -58,9 +58,28 @@ function lineOf(day) {
   );
 }
 
-ask(place.dataset.label, {}).then(({ label }) => label && showLabel(label), () => {
-  part("leak-day").textContent = "could not be loaded; reload the page to try again";
-});
+async function showBalance() {
+  const answer = await fetch(place.dataset.balance, { credentials: "same-origin", cache: "no-store" });
+  const { days = [], error } = await answer.json();
+  part("balance-state").hidden = !error;
+  part("balance-state").textContent = error ? `The feeder's file cannot be used: ${error}.` : "";
+  part("balance").replaceChildren(...days.map((day) => line(
+    [day.day], [kwh(day.feeder_mwh), "n"], [kwh(day.metered_mwh), "n"], [kwh(day.loss_mwh), "n"], [percent(day.loss_share), "n"],
+    day.why ? [`not balanced: ${day.why}`, "warn"] : [""],
+  )).reverse());
+}
+
+if (place.dataset.label) {
+  ask(place.dataset.label, {}).then(({ label }) => label && showLabel(label), () => {
+    part("leak-day").textContent = "could not be loaded; reload the page to try again";
+  });
+}
+if (place.dataset.balance) {
+  showBalance().catch(() => {
+    part("balance-state").hidden = false;
+    part("balance-state").textContent = "The balance could not be loaded; reload the page to try again.";
+  });
+}
 ask(url, {}).then(show, () => {
   part("state").textContent = "The year could not be loaded. Reload the page to try again.";
 });

@@ -5,6 +5,7 @@ import pytest
 from mdms_bench import DAY, INTERVAL, MARCH
 from sqlalchemy import insert
 
+from mdms.errors import CannotStart
 from mdms.supplier import foresight
 from mdms.tables import interval_loads, load_releases, reports
 
@@ -134,3 +135,74 @@ def test_an_unknown_neighbourhood_has_no_year(lived):
     client = lived.signed_in("sue")
     for page in ("year/", "year.json", "label.json"):
         assert client.get(f"/supplier/neighbourhoods/nowhere/{page}").status_code == 404
+
+
+# --- Regions and feeders -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def town(tmp_path, make_pages):
+    """North and south with a region of both, and a feeder meter in the north."""
+    feeders = tmp_path / "feeders"
+    feeders.mkdir()
+    pages = make_pages(feeders=str(feeders), regions={"town": ["north", "south"]})
+    pages.feeders = feeders
+    pages.north, pages.south = seed(pages.store, 3), seed(pages.store, 2, name="south", seed=2)
+    return pages
+
+
+def test_a_region_is_the_sum_where_both_were_released(town):
+    client = town.signed_in("sue")
+    answer = client.get("/supplier/regions/town/year.json").get_json()
+    both = [start for start in town.north if start in town.south]
+    assert sum(day["import_mwh"] for day in answer["days"]) == sum(town.north[at] + town.south[at] for at in both)
+    assert [day["day"] for day in answer["days"]] == ["2026-02-27", "2026-02-28"]
+    assert "north, south" in client.get("/supplier/regions/town/year/").text
+    assert client.get("/supplier/regions/village/year/").status_code == 404
+    assert "/supplier/regions/town/year/" in client.get("/supplier/").text
+
+
+def balance(town):
+    answer = town.signed_in("sue").get("/supplier/neighbourhoods/north/balance.json")
+    return answer.status_code, answer.get_json()
+
+
+def test_a_feeder_is_balanced_by_whole_days(town):
+    last = sum(value - value // 10 for start, value in town.north.items() if start >= MARCH - DAY)
+    (town.feeders / "north.csv").write_text("day,kwh\n2026-02-28,60.5\n2026-03-01,70\n")
+    status, answer = balance(town)
+    assert status == 200
+    assert answer["days"][0]["metered_mwh"] == last
+    assert answer["days"][0]["loss_mwh"] == 60_500_000 - last
+    assert answer["days"][1]["loss_mwh"] is None and "every interval" in answer["days"][1]["why"]
+
+
+def test_without_a_file_there_is_no_balance_and_a_bad_one_is_named_by_its_line(town):
+    assert balance(town) == (200, {"days": []})
+    for text, reason in (
+        ("date,kwh\n", "line 1"),
+        ("day,kwh\n2026-02-30,1\n", "line 2"),
+        ("day,kwh\n2026-02-28,1\n2026-02-28,2\n", "twice"),
+        ("day,kwh\n2026-02-28,nan\n", "line 2"),
+        ("day,kwh\n2026-02-28,0.0000001\n", "six decimal"),
+        ("day,kwh\n2026-02-28,1e9999999\n", "line 2"),
+        ("day,kwh\n2026-02-28\n", "line 2"),
+    ):
+        (town.feeders / "north.csv").write_text(text)
+        status, answer = balance(town)
+        assert status == 409 and reason in answer["error"] and "north.csv" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("regions", "reason"),
+    [
+        ({"town": ["north", "nowhere"]}, "no roster of nowhere"),
+        ({"town": []}, "list of neighbourhoods"),
+        ({"town": ["north", "north"]}, "twice"),
+        ({"Town!": ["north"]}, "no name"),
+        ({"town": "north"}, "list of neighbourhoods"),
+    ],
+)
+def test_a_region_that_cannot_be_is_refused_at_the_start(make_pages, regions, reason):
+    with pytest.raises(CannotStart, match=reason):
+        make_pages(regions=regions)
