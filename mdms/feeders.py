@@ -44,7 +44,7 @@ def _parsed(name: str, file: Iterable[str]) -> dict[date, int]:
             day, kwh = date.fromisoformat(line[0]), Decimal(line[1])
         except (ValueError, InvalidOperation, IndexError):
             raise BadFeederFile(f"{name}: line {number}: must be a date and an energy in kWh") from None
-        if len(line) != len(COLUMNS) or not kwh.is_finite() or abs(kwh) > MOST_KWH:
+        if len(line) != len(COLUMNS) or not kwh.is_finite() or kwh.copy_abs() > MOST_KWH:
             raise BadFeederFile(f"{name}: line {number}: must be a date and an energy in kWh, of 10^9 at most")
         mwh = kwh * MWH_PER_KWH
         if mwh != int(mwh):

@@ -129,6 +129,7 @@ NOTHING = {"not documented": [], "not there": []}
 
 CONFIGURATION = ROOT / "docs" / "reference" / "configuration.md"
 TAKES = ("take", "text", "place", "optional_place", "key")
+READERS = ("load_mdms_config", "conductor", "regions")
 
 
 def keys_read_by(*functions):
@@ -156,7 +157,7 @@ def test_every_key_of_the_gateway_is_documented():
 @pytest.mark.parametrize(
     ("heading", "functions"),
     [
-        ("mdms.toml", ("load_mdms_config", "conductor")),
+        ("mdms.toml", READERS),
         ("keyholder.toml", ("load_keyholder_config", "conductor")),
     ],
 )
