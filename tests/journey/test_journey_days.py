@@ -3,6 +3,9 @@
 import journey_checks as checks
 import pytest
 
+from firmware.meter.measured import energies
+from protocol import wire
+
 SEEDS = range(4)
 
 
@@ -47,3 +50,22 @@ def test_a_quiet_day_has_every_load_and_no_late_reading(make_world):
         assert (load.status, load.contributors) == ("released", len(there))
         assert (load.import_mwh, load.export_mwh) == checks.add(there)
     assert set(world.ledger.counts()) <= {"stored", "quarantined"}
+
+
+def test_what_a_clamp_alone_measures_is_an_estimate_on_its_bill_and_on_no_other(make_world):
+    world = make_world(11, hours=3)
+    world.faults = False
+    home = world.homes[0]
+    plainly = home.take
+
+    def apparent(start_s, end_s):
+        pair = plainly(start_s, end_s)
+        return pair and energies(*pair)._replace(quality=wire.APPARENT_ONLY)
+
+    home.take = apparent
+    world.run()
+    bills = {bill.pseudonym: bill for bill in world.store.bills()}
+    whole = [each for each in world.homes if bills[each.pseudonym].windows]
+    assert home in whole
+    assert bills[home.pseudonym].estimated == bills[home.pseudonym].windows
+    assert any(bills[each.pseudonym].estimated == 0 for each in whole)
