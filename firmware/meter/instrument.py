@@ -4,11 +4,11 @@ Rule 1: everything that a period leads to (account, registers, DETAIL, READING) 
 only from the store. A power cut before it measures the period again, under fresh numbers; after it, never.
 Rule 2: where nothing was measured nothing is made up: no READING, no DETAIL, no energy in a register.
 
-A sensor has one method, ``take(start_s, end_s)``: the energies (import_mwh, export_mwh) between two UTC seconds, or
-None when nothing was measured between them.
+A sensor has one method, ``take(start_s, end_s)``: what was measured between two UTC seconds, a Measured or only the
+energies (import_mwh, export_mwh), or None when nothing was. One that samples has ``pump()`` as well (measuring.py).
 """
 
-from firmware.meter import intervals, registers
+from firmware.meter import intervals, measured, registers
 from firmware.meter.keys import ACCEPTED_DELAY_DAYS
 from protocol import keychain, wire
 
@@ -80,21 +80,23 @@ class Instrument:
         # Kept until it is stored: a sensor may be unable to give the same energy twice.
         if self._taken is None or self._taken[0] != start:
             end = self._period_end(start)
-            self._taken = (start, end, self._sensor.take(start, end))
-        _, end, energies = self._taken
-        quality = self._quality
+            self._taken = (start, end, measured.of(self._sensor.take(start, end)))
+        _, end, taken = self._taken
+        quality = self._quality | taken.quality
+        energies = None if taken.import_mwh is None else (taken.import_mwh, taken.export_mwh)
         if not self._clock.trusted(monotonic_ms):
             quality |= wire.CLOCK_UNSYNCHRONISED
         behind, closed = intervals.add(account, end - start, energies, quality)
-        if energies is None and closed is None:
+        if energies is None and closed is None and not (taken.before_import_mwh or taken.before_export_mwh):
             self._store.skip(behind)
             return
         grown = registers.after(self._store.registers, *(energies or (0, 0)))
+        grown = registers.after(grown, taken.before_import_mwh, taken.before_export_mwh)
         frames = []
         if closed:
             frames.append((closed.until - closed.interval_s, self._seal_reading(closed, grown)))
         if energies:
-            frames.append((start, self._seal_detail(start, end, energies, grown, quality)))
+            frames.append((start, self._seal_detail(start, end, taken, grown, quality)))
         self._store.commit(behind, grown, frames)
 
     def _header(self, kind):
@@ -117,18 +119,18 @@ class Instrument:
         )
         return wire.seal_uplink(self._ccm, self._keys.up(), self._header(wire.READING), body)
 
-    def _seal_detail(self, start, end, energies, grown, quality):
+    def _seal_detail(self, start, end, taken, grown, quality):
         body = wire.pack_detail(
             wire.Detail(
                 end,
                 end - start,
-                energies[0],
-                energies[1],
+                taken.import_mwh,
+                taken.export_mwh,
                 grown.import_mwh,
                 grown.export_mwh,
-                wire.NOT_MEASURED,
-                wire.NOT_MEASURED,
-                wire.FACTOR_NOT_MEASURED,
+                taken.decivolts,
+                taken.centiamperes,
+                taken.power_factor,
                 quality,
             )
         )

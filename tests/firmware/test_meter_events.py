@@ -145,7 +145,8 @@ def test_a_journal_that_never_told_anything_is_read_as_before():
 def test_an_event_that_the_specification_does_not_know_is_not_packed():
     for event in (
         wire.Event(0, 0, 0, ""),
-        wire.Event(6, 0, 0, ""),
+        wire.Event(8, 0, 0, ""),
+        wire.Event(wire.MEASURING_FAULT, 0, 1, ""),
         wire.Event(wire.TAMPER, 0, 1 << 32, ""),
         wire.Event(wire.TAMPER, -1, 0, ""),
         wire.Event(wire.TAMPER, 0, 0, "text"),
