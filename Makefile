@@ -74,6 +74,10 @@ bench-gateway: setup ## measure a real concentrator under a street's load, some 
 metrology: setup ## measure emulated meters' errors over their range, some minutes (ARGS="--quick --picture FILE")
 	@$(PY) -m scripts.metrology $(ARGS)
 
+.PHONY: drain
+drain: setup ## let the MDMS be away, then back, and measure how fast the outbox drains (ARGS="--hours N --meters N")
+	@$(PY) -m scripts.drain $(ARGS)
+
 .PHONY: figures
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)
