@@ -97,6 +97,18 @@ class Ledger:
                 self._db.execute("ROLLBACK")
             raise
 
+    @contextmanager
+    def quick_deletion(self) -> Iterator[None]:
+        """Inside, free pages are not overwritten: for what is sealed for others and was on its way anyhow.
+
+        Zeroes over a street's sealed rows would be as many bytes on the card as the rows were.
+        """
+        self._db.execute("PRAGMA secure_delete=FAST")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA secure_delete=ON")
+
     def close(self) -> None:
         """Fold the write-ahead log in and let go of the file, even where the disk refuses the first."""
         try:

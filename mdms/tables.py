@@ -114,14 +114,8 @@ billing_windows = Table(
     Index("meters_with_a_window", "window_start", "pseudonym"),
 )
 
-# A detail segment's rows are kept instead of its bytes: they carry their own seal, and nobody here reads them.
-detail_segments = Table(
-    "detail_segments",
-    metadata,
-    Column("id", DOCUMENT_ID, primary_key=True),
-    Column("pseudonym", PSEUDONYM, nullable=False),
-)
-
+# A detail segment's rows are kept instead of its bytes: they carry their own seal, and nobody here reads them. They are
+# known by their own names, so no segment is: of live ones there are several a second.
 detail_rows = Table(
     "detail_rows",
     metadata,

@@ -1,7 +1,8 @@
 """Enters a batch of judged reports: all in one transaction, each with a verdict of its own.
 
-A report is keyed twice: by its id (the same content again is a duplicate) and by what it is about (an interval, a
-window, a row: other content is a conflict). The first to arrive stays; nothing is ever overwritten.
+A load and a window are keyed twice: by id (the same content again is a duplicate) and by what they are about (other
+content is a conflict). A segment is worth its rows only, each keyed by (title, salt, counter): a row comes live, and
+once more with its hour, and is stored once. The first to arrive stays; nothing is ever overwritten.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from sqlalchemy import Connection, func, insert, select
 from protocol.reports import BillingWindow, DetailSegment, IntervalLoad, ItemVerdict
 
 from ..store import Store
-from ..tables import billing_windows, conflicts, detail_rows, detail_segments, interval_loads, reports
-from .judgement import Arrival, Refused
+from ..tables import billing_windows, conflicts, detail_rows, interval_loads, reports
+from .judgement import Arrival, Refused, Row
 
 log = structlog.get_logger()
 
@@ -102,9 +103,6 @@ def _admit_window(connection: Connection, item: Arrival, window: BillingWindow) 
 
 
 def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment) -> ItemVerdict:
-    there = select(detail_segments.c.id).where(detail_segments.c.id == item.id)
-    if connection.execute(there).scalar() is not None:
-        return ItemVerdict(item.id, "duplicate")
     new: dict[tuple[bytes, bytes, bytes], bytes] = {}
     stored = _stored_rows(connection, item)
     fresh = []
@@ -112,7 +110,7 @@ def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment
         key = (row.title, row.salt, row.counter)
         known = stored.get(key, (segment.pseudonym, new.get(key, row.row)))
         if known != (segment.pseudonym, row.row):
-            return _set_aside(connection, item, "another row of this meter, salt and counter is stored")
+            return _set_aside(connection, item, f"another row of this meter, salt and counter is stored: {_name(row)}")
         if key not in stored and key not in new:
             new[key] = row.row
             fresh.append(
@@ -125,13 +123,18 @@ def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment
                     "row": row.row,
                 }
             )
-    connection.execute(insert(detail_segments).values(id=item.id, pseudonym=segment.pseudonym))
-    if fresh:
-        came = select(func.max(detail_rows.c.arrival)).where(detail_rows.c.pseudonym == segment.pseudonym)
-        last = connection.execute(came).scalar() or 0
-        numbered = [{**row, "arrival": last + at} for at, row in enumerate(fresh, start=1)]
-        connection.execute(insert(detail_rows), numbered)
+    if not fresh:
+        return ItemVerdict(item.id, "duplicate")
+    came = select(func.max(detail_rows.c.arrival)).where(detail_rows.c.pseudonym == segment.pseudonym)
+    last = connection.execute(came).scalar() or 0
+    numbered = [{**row, "arrival": last + at} for at, row in enumerate(fresh, start=1)]
+    connection.execute(insert(detail_rows), numbered)
     return ItemVerdict(item.id, "stored")
+
+
+def _name(row: Row) -> str:
+    """Return what names a row to a person: salt and counter. The title would name a home in a log."""
+    return f"{row.salt.hex()}/{int.from_bytes(row.counter, 'big')}"
 
 
 def _stored_rows(connection: Connection, item: Arrival) -> dict[tuple[bytes, bytes, bytes], tuple[str, bytes]]:
