@@ -22,8 +22,6 @@ LEAST_CONTRIBUTORS = 2  # a "sum" of one is a reading
 ADVISED_CONTRIBUTORS = 50
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5), LoadCredential=
 ORIGIN = re.compile(r"(https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)\Z")
-CURRENCY = re.compile(r"[A-Z]{3}\Z")
-MOST_MICRO = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,7 @@ class MdmsConfig:
     origin: str | None = None
     release_log: Path | None = None
     log_key: EccKey | None = None
-    tariff_micro_per_kwh: int | None = None
-    currency: str = "EUR"
+    tariffs: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +65,7 @@ class KeyholderConfig:
     socket: Path
     log_file: Path
     period: Periods
+    tariffs: Path | None = None
     min_contributors: int = 10
     unsafe_short_periods: bool = False
     unsafe_small_key: bool = False
@@ -174,8 +172,7 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         origin=table.take("origin", str, None),
         release_log=table.optional_place("release_log"),
         log_key=table.key("log_key") if table.has("log_key") else None,
-        tariff_micro_per_kwh=table.take("tariff_micro_per_kwh", int, None),
-        currency=table.text("currency", "EUR"),
+        tariffs=table.optional_place("tariffs"),
     )
     _check_pages(table, config)
     table.nothing_left()
@@ -187,10 +184,6 @@ def _check_pages(table: _Table, config: MdmsConfig) -> None:
         raise table.wrong("origin", "must be https://HOST, or http://localhost:PORT for loopback")
     if (config.release_log is None) != (config.log_key is None):
         raise table.wrong("log_key", "release_log and log_key are given together or not at all")
-    if config.tariff_micro_per_kwh is not None and not 0 <= config.tariff_micro_per_kwh < MOST_MICRO:
-        raise table.wrong("tariff_micro_per_kwh", "must be 0 or more")
-    if not CURRENCY.match(config.currency):
-        raise table.wrong("currency", "must be three capital letters (ISO 4217)")
 
 
 def load_keyholder_config(path: Path) -> KeyholderConfig:
@@ -214,6 +207,7 @@ def load_keyholder_config(path: Path) -> KeyholderConfig:
         socket=table.place("socket"),
         log_file=table.place("log_file"),
         period=period,
+        tariffs=table.optional_place("tariffs"),
         min_contributors=least,
         unsafe_short_periods=table.take("unsafe_short_periods", bool, False),
         unsafe_small_key=table.take("unsafe_small_key", bool, False),

@@ -54,6 +54,13 @@ def sign_entry(key: EccKey, deployment: str, entry: Entry) -> tuple[Document, He
     return document, Head(entry.seq, document_id(ENTRY, deployment, document.content_bytes()))
 
 
+def entry_time(line: str) -> int:
+    """Return the domain time of an entry of one's own log, unverified."""
+    document = msgspec.json.decode(line, type=Document)
+    entry: Entry = parse(document.content_bytes(), Entry)
+    return entry.time
+
+
 def verify_log(lines: Iterable[bytes | str], deployment: str, public_key: EccKey, after: Head = EMPTY) -> VerifiedLog:
     """Check a log, one signed entry per line as ``log_file`` holds it, from behind ``after`` on; raises LogBroken.
 

@@ -10,18 +10,18 @@ from flask.typing import ResponseReturnValue
 from .. import formats
 from ..accounts.sessions import only
 from ..accounts.users import SUPPLIER
-from ..billing.money import FlatTariff
 from ..ingest.routes import answer_json
+from ..pricing import Pricing, described
 from ..reasons import WAITING, words
 from ..rosters import RosterBook
-from ..store import RELEASED, Store
+from ..store import RELEASED, Bill, Store
 from .days import day_holding, parse_day, span_of
 from .questions import ShownLoad, billing_periods, bills_of_period, loads_within, newest_interval
 
 BILLS_A_PAGE = 200
 
 
-def supplier_routes(store: Store, book: RosterBook, tariff: FlatTariff | None) -> Blueprint:
+def supplier_routes(store: Store, book: RosterBook, pricing: Pricing) -> Blueprint:
     """Return the blueprint of the supplier's door."""
     routes = Blueprint("supplier", __name__, url_prefix="/supplier")
     routes.before_request(only(SUPPLIER, "accounts.login"))
@@ -63,9 +63,9 @@ def supplier_routes(store: Store, book: RosterBook, tariff: FlatTariff | None) -
             "supplier/bills.html",
             periods=[(f"{it.start}-{it.end}", formats.period(it.start, it.end, _zone(book))) for it in periods],
             chosen=f"{period.start}-{period.end}" if period else "",
-            bills=[(bill, _street(book, bill.pseudonym), _amount(tariff, bill.import_mwh)) for bill in found],
+            bills=[(bill, _street(book, bill.pseudonym), pricing.amount(bill) or "–") for bill in found],
             more=quote(found[-1].pseudonym) if len(found) == BILLS_A_PAGE else None,
-            price=tariff.price() if tariff else None,
+            tariffs=_tariffs(pricing, found),
         )
 
     return routes
@@ -80,8 +80,9 @@ def _street(book: RosterBook, pseudonym: str) -> str:
     return tenancy.neighbourhood if tenancy else "–"
 
 
-def _amount(tariff: FlatTariff | None, import_mwh: int | None) -> str:
-    return tariff.amount(import_mwh) if tariff and import_mwh is not None else "–"
+def _tariffs(pricing: Pricing, found: list[Bill]) -> list[str]:
+    """Return what the bills of a page are priced by, each tariff once."""
+    return list(dict.fromkeys(described(tariff) for bill in found if (tariff := pricing.tariff(bill))))
 
 
 def _summary(store: Store, book: RosterBook, name: str) -> dict[str, object]:
