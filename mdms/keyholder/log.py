@@ -4,7 +4,7 @@ An entry is a signed document; its name is the document's id, and each entry hol
 whoever knows one published head can tell that nothing up to it was changed, left out or reordered.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -68,10 +68,20 @@ def verify_log(lines: Iterable[bytes | str], deployment: str, public_key: EccKey
     """
     entries: list[Entry] = []
     head = after
+    for entry, name in verify_entries(lines, deployment, public_key, after):
+        entries.append(entry)
+        head = name
+    return VerifiedLog(entries, head)
+
+
+def verify_entries(
+    lines: Iterable[bytes | str], deployment: str, public_key: EccKey, after: Head = EMPTY
+) -> Iterator[tuple[Entry, Head]]:
+    """Yield the entries of a log with their numbers and names, each verified as `verify_log` says."""
+    head = after
     for line in lines:
         entry, head = _follow(line, head, deployment, public_key)
-        entries.append(entry)
-    return VerifiedLog(entries, head)
+        yield entry, head
 
 
 def _follow(line: bytes | str, before: Head, deployment: str, public_key: EccKey) -> tuple[Entry, Head]:

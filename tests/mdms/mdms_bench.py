@@ -180,9 +180,17 @@ class Bench:
     def policy(self, period="month", unsafe=(), k=K):
         return Policy(k, parse_periods(period), tuple(unsafe))
 
-    def holder(self, folder, now=MARCH + DAY, policy=None, book=None, tariffs=NO_TARIFFS):
+    def holder(self, folder, now=MARCH + DAY, policy=None, book=None, tariffs=NO_TARIFFS, keyring=None):
         """A key holder with its memory in a folder; making it again there is a restart."""
-        return BenchHolder(self, Path(folder), now, policy or self.policy(), book or self.book, tariffs)
+        return BenchHolder(
+            Path(folder),
+            now,
+            policy or self.policy(),
+            book or self.book,
+            tariffs,
+            keyring or self.keyring,
+            self.log_key,
+        )
 
     def write(self, folder, **keyholder):
         """Write a whole deployment with its two configurations; returns (mdms.toml, keyholder.toml)."""
@@ -223,7 +231,7 @@ class Bench:
 class BenchHolder:
     """A key holder in this process, asked in documents and answering in dictionaries."""
 
-    def __init__(self, bench, folder, now, policy, book, tariffs):
+    def __init__(self, folder, now, policy, book, tariffs, keyring, log_key):
         self.clock = ManualClock(now)
         self.state = State(folder / "keyholder.sqlite3")
         self.log_path = folder / "release-log.jsonl"
@@ -234,7 +242,7 @@ class BenchHolder:
             self.state.close()
             raise
         gate = Gate(policy, book, DEPLOYMENT, tariffs)
-        self.holder = KeyHolder(gate, bench.keyring, self.state, self.log_file, bench.log_key, DEPLOYMENT, self.clock)
+        self.holder = KeyHolder(gate, keyring, self.state, self.log_file, log_key, DEPLOYMENT, self.clock)
 
     def answer(self, message):
         return self.holder.answer(message)

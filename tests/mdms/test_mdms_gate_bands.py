@@ -169,7 +169,7 @@ def shifted():
 
 
 def test_two_tariffs_that_differ_in_one_window_are_not_both_applied(bench, tmp_path, north):
-    first, second = day_and_night(), tariff(*shifted(), version=2, valid_from=APRIL)
+    first, second = day_and_night(), tariff(*shifted(), version=2, valid_from=MAY)
     holder = bench.holder(tmp_path, APRIL, tariffs=book_of(bench.operator, first))
     march = by_hour(north)
     assert holder.bill(march, ME)["status"] == "released"
@@ -178,12 +178,13 @@ def test_two_tariffs_that_differ_in_one_window_are_not_both_applied(bench, tmp_p
     for replaced in ((first, tariff(*shifted(), version=2, valid_from=MARCH + DAY)), (tariff(*shifted()),)):
         with pytest.raises(CannotStart, match=r"has passed before it was taken in|is missing"):
             bench.holder(tmp_path, APRIL, tariffs=book_of(bench.operator, *replaced))
-    # For a later period it is taken, and March stays spent.
-    again = bench.holder(tmp_path, APRIL - 1, tariffs=book_of(bench.operator, first, second))
+    # For a later period it is taken, and March stays spent; April keeps the tariff that it began with.
+    again = bench.holder(tmp_path, APRIL, tariffs=book_of(bench.operator, first, second))
     again.clock.now = MAY
     assert again.bill(march, ME) == holder_answer(again, march)
     assert again.bill([*march[:-1], north.window(APRIL - WINDOW_S, import_mwh=9)], ME)["status"] == "window_spent"
-    assert told(again.bill(by_hour(north, APRIL, MAY), ME, APRIL))[0][0][0][0] == "day"
+    april = again.bill(by_hour(north, APRIL, MAY), ME, APRIL)
+    assert told(april) == [([("day", 150)], 150), ([("night", 90)], 90_000)]
     again.close()
 
 

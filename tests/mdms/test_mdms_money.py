@@ -104,7 +104,8 @@ def test_a_tariff_is_described_in_a_line():
     tariff = day_and_night(standing_micro=250_000, tax_ppm=195_000)
     assert described(tariff) == (
         "house version 1: day EUR 0.40 per imported kWh, EUR 0.08 credited per exported kWh; night EUR 0.20 per "
-        "imported kWh, EUR 0.06 credited per exported kWh; standing charge EUR 0.25 a day; tax 19.5 %, export credit untaxed"
+        "imported kWh, EUR 0.06 credited per exported kWh; standing charge EUR 0.25 a day; tax 19.5 %, "
+        "export credit untaxed"
     )
 
 
