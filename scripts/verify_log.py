@@ -63,7 +63,7 @@ class Found:
             yield f"unsafe settings in force for some entries: {', '.join(sorted(self.unsafe))}"
         if self.backwards:
             yield f"note: the time goes back at {self.backwards} entries"
-        yield f"head: {self.head.seq} {self.head.hash}"
+        yield f'head: {{"seq": {self.head.seq}, "hash": "{self.head.hash}"}}'
 
 
 def check(path: Path, deployment: str, log_key: str, head: Head | None) -> Found:

@@ -49,7 +49,7 @@ def test_a_log_that_holds_is_summed_up(told, capsys):
         "loads: 1 released; refused: too_few_contributors 1",
         "bills: 1 released; refused: windows_missing 1",
         "unverified: 0 released; refused: bad_document 1",
-        f"head: 5 {head.hash}",
+        f'head: {{"seq": 5, "hash": "{head.hash}"}}',
         "note: whether entries behind the head are missing cannot be seen; give --head a published one",
     ]
 
