@@ -29,6 +29,10 @@ setup: $(VENV)/.complete ## create the environment (.venv) from the lock file
 test: setup ## run every test that needs no root: CPython and MicroPython (ARGS="-k name" to choose)
 	@$(PY) -m pytest -n auto $(ARGS)
 
+.PHONY: test-gate
+test-gate: setup ## attack the release gate: prints each attack, the reason expected, the answer, and its allowed twin
+	@PYTHONPATH=.:tests/mdms $(PY) -m gate_attacks
+
 .PHONY: test-system
 test-system: setup ## (root) install Chromium, PostgreSQL, mosquitto and systemd by package, and run the tests that need them
 	@test "$$(id -u)" = 0 || { echo "test-system: needs root, to install packages" >&2; exit 1; }

@@ -23,8 +23,6 @@ ADVISED_CONTRIBUTORS = 50
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5), LoadCredential=
 ORIGIN = re.compile(r"(https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)\Z")
 REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
-CURRENCY = re.compile(r"[A-Z]{3}\Z")
-MOST_MICRO = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,9 @@ class MdmsConfig:
     origin: str | None = None
     release_log: Path | None = None
     log_key: EccKey | None = None
-    tariff_micro_per_kwh: int | None = None
-    currency: str = "EUR"
     feeders: Path | None = None
     regions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    tariffs: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,7 @@ class KeyholderConfig:
     socket: Path
     log_file: Path
     period: Periods
+    tariffs: Path | None = None
     min_contributors: int = 10
     unsafe_short_periods: bool = False
     unsafe_small_key: bool = False
@@ -190,10 +188,9 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         origin=table.take("origin", str, None),
         release_log=table.optional_place("release_log"),
         log_key=table.key("log_key") if table.has("log_key") else None,
-        tariff_micro_per_kwh=table.take("tariff_micro_per_kwh", int, None),
-        currency=table.text("currency", "EUR"),
         feeders=table.optional_place("feeders"),
         regions=table.regions(),
+        tariffs=table.optional_place("tariffs"),
     )
     _check_pages(table, config)
     table.nothing_left()
@@ -205,10 +202,6 @@ def _check_pages(table: _Table, config: MdmsConfig) -> None:
         raise table.wrong("origin", "must be https://HOST, or http://localhost:PORT for loopback")
     if (config.release_log is None) != (config.log_key is None):
         raise table.wrong("log_key", "release_log and log_key are given together or not at all")
-    if config.tariff_micro_per_kwh is not None and not 0 <= config.tariff_micro_per_kwh < MOST_MICRO:
-        raise table.wrong("tariff_micro_per_kwh", "must be 0 or more")
-    if not CURRENCY.match(config.currency):
-        raise table.wrong("currency", "must be three capital letters (ISO 4217)")
 
 
 def load_keyholder_config(path: Path) -> KeyholderConfig:
@@ -232,6 +225,7 @@ def load_keyholder_config(path: Path) -> KeyholderConfig:
         socket=table.place("socket"),
         log_file=table.place("log_file"),
         period=period,
+        tariffs=table.optional_place("tariffs"),
         min_contributors=least,
         unsafe_short_periods=table.take("unsafe_short_periods", bool, False),
         unsafe_small_key=table.take("unsafe_small_key", bool, False),

@@ -22,15 +22,16 @@ from .accounts.routes import account_routes
 from .accounts.sessions import LONGEST_S, keep_sessions, who
 from .auditor.log_reader import LogReader
 from .auditor.routes import auditor_routes
-from .billing.money import FlatTariff
 from .config import MdmsConfig
 from .errors import CannotStart
 from .ingest.routes import answer_json
 from .portal.routes import portal_routes
+from .pricing import Pricing
 from .reasons import words
 from .rosters import RosterBook
 from .store import Store
 from .supplier.routes import supplier_routes
+from .tariffs import load_tariffs
 
 MACHINES = ("/api/", "/healthz")
 SESSION_KEY = re.compile(r"[0-9a-f]{64}\s*\Z")
@@ -43,14 +44,12 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook) 
     _prepare_sessions(app, _read_key(config.session_key), origins, store)
     CSRFProtect(app).exempt(app.blueprints["ingest"])
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", headers_enabled=True)
-    tariff = None
-    if config.tariff_micro_per_kwh is not None:
-        tariff = FlatTariff(config.tariff_micro_per_kwh, config.currency)
+    pricing = Pricing(load_tariffs(config.tariffs, config.deployment, config.operator_key, book), book)
     log = LogReader(config.release_log, config.deployment, config.log_key) if config.release_log else None
     app.register_blueprint(Blueprint("pages", __name__, static_folder="static", static_url_path="/static"))
     app.register_blueprint(account_routes(store, limiter))
-    app.register_blueprint(supplier_routes(store, book, tariff, _regions(config, book), config.feeders))
-    app.register_blueprint(portal_routes(store, book, origins, tariff, limiter))
+    app.register_blueprint(supplier_routes(store, book, pricing, _regions(config, book), config.feeders))
+    app.register_blueprint(portal_routes(store, book, origins, pricing, limiter))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)
     app.context_processor(lambda: {"person": who(), "deployment": config.deployment})

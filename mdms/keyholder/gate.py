@@ -11,22 +11,28 @@ asked again and again with another summand until it tells the sum.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, TypeVar
+
+import msgspec
 
 from paillier import ciphertext
 from paillier.errors import BadCiphertext
 from paillier.keys import PublicKey
 from protocol.documents import Document, DocumentError, document_id, verify
 from protocol.releases import MAX_DOCUMENTS
-from protocol.reports import BillingWindow, IntervalLoad, parse_bitmap, parse_report
+from protocol.reports import BillingWindow, IntervalLoad, covered_s, parse_bitmap, parse_report
 from protocol.rosters import Roster, Tenancy, most_mwh
+from protocol.tariffs import InForce, TariffBook
 from protocol.windows import Span, window_of, windows
 
 from ..periods import Periods, has_ended
 from ..rosters import RosterBook
+from ..tariffs import NO_TARIFFS
+from .bands import LEAST_WINDOWS, Group, grouped, large_enough
 from .messages import (
     ALREADY_RELEASED,
     BAD_DOCUMENT,
@@ -42,12 +48,13 @@ from .messages import (
     Asked,
     AskedBill,
     AskedLoad,
+    AskedSum,
     AskedUnverified,
+    BandWindows,
     BillRequest,
 )
 
 LOAD_OPEN_S = 48 * 3600
-LEAST_WINDOWS = 28  # three and a half days: what is opened is a period's energy and no pattern of life
 
 _Report = TypeVar("_Report", IntervalLoad, BillingWindow)
 
@@ -62,7 +69,7 @@ class Policy:
 
     @property
     def short_periods(self) -> bool:
-        """Whether periods of fewer than 28 windows are opened."""
+        """Whether periods of fewer than 28 windows are opened. A band of a period is never opened below that."""
         return "unsafe_short_periods" in self.unsafe
 
 
@@ -77,24 +84,41 @@ class Spent(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Permit:
-    """One sum that may be opened, once. ``ciphertexts`` are its validated terms; ``most_mwh`` bounds each energy.
+class Part:
+    """One sum under one key. ``ciphertexts`` are its validated terms; ``most_mwh`` bounds each of its energies.
 
-    ``documents`` are the ids of the reports that the terms stand in, in their order. Opening spends ``windows`` of
-    ``pseudonym``, or the load of ``interval_start``.
+    ``documents`` are the ids of the reports that the terms stand in, in their order. ``group`` numbers the bill's
+    groups of ``bands``. ``alone``: the part may be told by itself, with its proof; if not, only its group's total.
     """
 
-    asked: Asked
-    neighbourhood: str
     public_key: PublicKey
     ciphertexts: tuple[int, ...]
     documents: tuple[str, ...]
     most_mwh: int
+    group: int = 0
+    bands: tuple[BandWindows, ...] = ()
+    windows: int = 0
+    alone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What may be opened, once: a load's one part, or the parts of a bill.
+
+    Opening spends ``windows`` of ``pseudonym``, or the load of ``interval_start``. ``tariff`` is the id of the
+    document whose bands a bill's parts are.
+    """
+
+    asked: Asked
+    neighbourhood: str
+    parts: tuple[Part, ...]
     interval_start: int | None = None
     pseudonym: str | None = None
     period_start: int | None = None
     period_end: int | None = None
     windows: tuple[int, ...] = ()
+    tariff: str | None = None
+    adjusted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +144,33 @@ class _Refused(Exception):
         self.windows = windows
 
 
-class Gate:
-    """Decides under one policy and one set of rosters. ``now`` is domain time in UTC seconds."""
+def _counted(tariff: InForce | None, starts: Sequence[int]) -> tuple[BandWindows, ...]:
+    """Return how many of some windows each band has, in the tariff's order."""
+    if tariff is None:
+        return ()
+    found = Counter(tariff.tariff.band_at(start) for start in starts)
+    return tuple(BandWindows(tariff.tariff.bands[band].name, found[band]) for band in sorted(found))
 
-    def __init__(self, policy: Policy, book: RosterBook, deployment: str) -> None:
+
+def _told_sums(parts: Sequence[Part]) -> list[AskedSum]:
+    """Return what the log says of a bill's sums: of each that is told by itself, and of each total."""
+    told: dict[tuple[int, str], AskedSum] = {}
+    for part in parts:
+        place = part.group, part.public_key.fingerprint if part.alone else ""
+        before = told.get(place, AskedSum([], 0, 0))
+        bands = dict.fromkeys([*before.bands, *(band.name for band in part.bands)])
+        told[place] = AskedSum(list(bands), before.windows + part.windows, before.filled + len(part.documents))
+    return list(told.values())
+
+
+class Gate:
+    """Decides under one policy, one set of rosters and of tariffs. ``now`` is domain time in UTC seconds."""
+
+    def __init__(self, policy: Policy, book: RosterBook, deployment: str, tariffs: TariffBook = NO_TARIFFS) -> None:
         self.policy = policy
         self._book = book
         self._deployment = deployment
+        self._tariffs = tariffs
 
     # --- Loads ------------------------------------------------------------------------------------------------
 
@@ -186,7 +230,8 @@ class Gate:
         if contributors < self.policy.min_contributors or report.ciphertext is None:
             raise _Refused(TOO_FEW_CONTRIBUTORS)
         key = self._book.paillier_key(roster)
-        terms = (self._ciphertext(key, report.ciphertext),)
+        most = most_mwh(roster.rating_w * contributors, report.interval_s)
+        part = Part(key, (self._ciphertext(key, report.ciphertext),), (name,), most)
         end = report.interval_start + report.interval_s
         if now < end:
             raise _Refused(NOT_CLOSED)
@@ -194,15 +239,7 @@ class Gate:
             raise _Refused(TOO_LATE)
         if spent.load_is_spent(report.neighbourhood, report.interval_start):
             raise _Refused(ALREADY_RELEASED)
-        return Permit(
-            asked,
-            report.neighbourhood,
-            key,
-            terms,
-            (name,),
-            most_mwh(roster.rating_w * contributors, report.interval_s),
-            interval_start=report.interval_start,
-        )
+        return Permit(asked, report.neighbourhood, (part,), interval_start=report.interval_start)
 
     # --- Bills ------------------------------------------------------------------------------------------------
 
@@ -212,7 +249,8 @@ class Gate:
         try:
             tenancy, period = self._period_of(bill)
             reports = [self._window(document, tenancy, names) for document in bill.windows]
-            return self._permit_bill(tenancy, period, reports, names, self._asked(bill, names), spent, now)
+            end = self._check_whole(tenancy, period, reports, spent, now)
+            return self._permit_bill(tenancy, Span(period.start, end), reports, names, self._asked(bill, names))
         except _Refused as refused:
             pseudonym = bill.pseudonym if refused.windows else None
             return Refusal(refused.reason, self._asked(bill, names), pseudonym, refused.windows)
@@ -254,16 +292,10 @@ class Gate:
             raise _Refused(NOT_ON_ROSTER)
         return roster
 
-    def _permit_bill(
-        self,
-        tenancy: Tenancy,
-        period: Span,
-        reports: Sequence[BillingWindow],
-        names: Sequence[str],
-        asked: Asked,
-        spent: Spent,
-        now: int,
-    ) -> Permit:
+    def _check_whole(
+        self, tenancy: Tenancy, period: Span, reports: Sequence[BillingWindow], spent: Spent, now: int
+    ) -> int:
+        """Refuse all but exactly a period's unspent windows, enough of them; return where the bill's period ends."""
         starts = [report.window_start for report in reports]
         # In order of time, as a reader of the release batch expects them; each of them once.
         if any(later <= earlier for earlier, later in pairwise(starts)) or len(starts) > MAX_DOCUMENTS:
@@ -279,34 +311,92 @@ class Gate:
         unspent = {span.start for span in windows(tenancy.first_window, end, zone)} - spent_before
         if set(starts) != unspent:
             raise _Refused(WINDOWS_MISSING)
-        filled = [report for report in reports if report.energy is not None]
+        filled = sum(report.energy is not None for report in reports)
         if not filled:
             raise _Refused(NO_ENERGY, tuple(starts))
-        if not self.policy.short_periods and (len(starts) < LEAST_WINDOWS or 2 * len(filled) < len(starts)):
+        if not self.policy.short_periods and (len(starts) < LEAST_WINDOWS or 2 * filled < len(starts)):
             raise _Refused(PERIOD_TOO_SHORT)
-        key = self._one_key(filled)
-        rating_w = max(self._roster_at(report).rating_w for report in filled)
-        # Registers only grow, so the sum lies between the first and the last of them.
-        covered_s = max(r.register_to for r in filled) - min(r.register_from for r in filled)
+        return end
+
+    def _permit_bill(
+        self,
+        tenancy: Tenancy,
+        period: Span,
+        reports: Sequence[BillingWindow],
+        names: Sequence[str],
+        asked: AskedBill,
+    ) -> Permit:
+        zone = self._book.versions(tenancy.neighbourhood)[0].zone
+        # By the period's start and nothing else: a version that begins later is a later period's.
+        tariff = self._tariffs.in_force(tenancy.neighbourhood, zone, period.start)
+        starts = tuple(report.window_start for report in reports)
+        groups = grouped(starts, [report.energy is not None for report in reports], tariff.tariff if tariff else None)
+        parts = [
+            part for number, group in enumerate(groups) for part in self._parts(number, group, tariff, reports, names)
+        ]
+        adjusted = sum(report.window_start < period.start and report.energy is not None for report in reports)
         return Permit(
-            asked,
+            msgspec.structs.replace(
+                asked, tariff=tariff.id if tariff else None, adjusted=adjusted, sums=_told_sums(parts)
+            ),
             tenancy.neighbourhood,
-            key,
-            tuple(self._ciphertext(key, report.energy) for report in filled if report.energy is not None),
-            tuple(name for report, name in zip(reports, names, strict=True) if report.energy is not None),
-            most_mwh(rating_w, covered_s),
+            tuple(parts),
             pseudonym=tenancy.pseudonym,
             period_start=period.start,
-            period_end=end,
-            windows=tuple(starts),
+            period_end=period.end,
+            windows=starts,
+            tariff=tariff.id if tariff else None,
+            adjusted=adjusted,
         )
 
-    def _one_key(self, filled: Sequence[BillingWindow]) -> PublicKey:
-        keys = {self._roster_at(report).paillier_key: self._roster_at(report) for report in filled}
-        if len(keys) != 1:
-            # Windows that waited over a change of keys: sums of two keys do not add up under encryption.
-            raise _Refused(WRONG_KEY)
-        return self._book.paillier_key(next(iter(keys.values())))
+    def _parts(
+        self,
+        number: int,
+        group: Group,
+        tariff: InForce | None,
+        reports: Sequence[BillingWindow],
+        names: Sequence[str],
+    ) -> list[Part]:
+        """Return a group's sums, one for each key that its windows are under.
+
+        Windows wait over a change of keys where their period was too short to open. Sums of two keys do not add up
+        under encryption, so each is opened and they are added in clear. Where one of them is too small to be opened
+        by itself none of them is told: the total and the other would tell it.
+        """
+        keys = list(dict.fromkeys(reports[at].paillier_key for at in group.members if reports[at].energy is not None))
+        under: dict[str, list[int]] = {key: [] for key in keys}
+        for at in group.members:
+            # Empty windows under a key of which nothing is to be opened only count.
+            under.get(reports[at].paillier_key, under[keys[0]]).append(at)
+        alone = len(keys) == 1 or all(
+            large_enough(len(places), sum(reports[at].energy is not None for at in places), len(reports))
+            for places in under.values()
+        )
+        return [self._part(number, places, tariff, reports, names, alone) for places in under.values()]
+
+    def _part(
+        self,
+        number: int,
+        places: Sequence[int],
+        tariff: InForce | None,
+        reports: Sequence[BillingWindow],
+        names: Sequence[str],
+        alone: bool,
+    ) -> Part:
+        filled = [at for at in places if reports[at].energy is not None]
+        several = [reports[at] for at in filled]
+        key = self._book.paillier_key(self._roster_at(several[0]))
+        rating_w = max(self._roster_at(report).rating_w for report in several)
+        return Part(
+            key,
+            tuple(self._ciphertext(key, report.energy) for report in several if report.energy is not None),
+            tuple(names[at] for at in filled),
+            most_mwh(rating_w, covered_s(several)),
+            number,
+            _counted(tariff, [reports[at].window_start for at in places]),
+            len(places),
+            alone,
+        )
 
     # --- Documents --------------------------------------------------------------------------------------------
 

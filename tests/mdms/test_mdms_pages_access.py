@@ -236,9 +236,8 @@ class _Written:
     [
         ('origin = "http://portal.example.org"', "origin"),
         ('origin = "https://portal.example.org/"', "origin"),
-        ("tariff_micro_per_kwh = -1", "tariff_micro_per_kwh"),
-        ("tariff_micro_per_kwh = 0.3", "tariff_micro_per_kwh"),
-        ('currency = "euro"', "currency"),
+        ("tariffs = 0.3", "tariffs"),
+        ("tariff_micro_per_kwh = 312500", "unknown key: tariff_micro_per_kwh"),
         ('release_log = "release-log.jsonl"', "log_key"),
         ('log_key = "AAAA"', "log_key"),
         ('session_keys = "x"', "unknown key: session_keys"),
