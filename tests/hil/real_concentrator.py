@@ -88,7 +88,8 @@ class Concentrator:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        assert self._process.returncode == 0, (self._place / "daemon.log").read_text()
+        ended = self._process.returncode
+        assert ended == 0, f"the concentrator ended with {ended}: {(self._place / 'daemon.log').read_text()}"
 
     def _ask(self, question):
         with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=30)) as ledger:
