@@ -51,7 +51,7 @@ async def run(meter, board, host, port):
 
 
 async def run_serial(meter, board, path, baud):
-    """Measure and report for ever over a serial line (board.carry_serial)."""
+    """Measure and report for ever over a serial line; ``path`` names it as the board does (board.carry_serial)."""
     await _live(meter, board, lambda wake, after: board.carry_serial(meter.link, path, baud, wake, after))
 
 
@@ -73,5 +73,6 @@ async def _live(meter, board, carry):
         if pump:
             pump()
         measure()
+        board.feed()
         await asyncio.sleep_ms(wait_ms)
     await carrier
