@@ -25,6 +25,7 @@ MODULES = (
     "test_meter_lengths",
     "test_meter_instrument",
     "test_meter_power_cuts",
+    "test_meter_flash_cuts",
 )
 
 
