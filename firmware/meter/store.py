@@ -33,8 +33,9 @@ class Damaged(ValueError):
 def erase(storage):
     """Forget everything: registers, account and frames. Only a new enrolment may."""
     for slot in range(SEGMENTS):
-        if storage.read(_name(slot)):
-            storage.replace(_name(slot), b"")
+        for name in ("ring%02d" % slot, "kept%02d" % slot):
+            if storage.read(name):
+                storage.replace(name, b"")
 
 
 class Store:
@@ -45,11 +46,12 @@ class Store:
     ``registers`` may be ahead of them by what waits to be written.
     """
 
-    def __init__(self, storage, capacity=CAPACITY):
+    def __init__(self, storage, capacity=CAPACITY, name="ring"):
         """Read the segments back; ``capacity`` bounds the frames that may wait. Raises Damaged."""
         if not 2 <= capacity <= 0xFFFF:
             raise ValueError("a store holds 2 to 65535 frames")
         self._storage = storage
+        self._name = name
         self._capacity = capacity
         self._places = []
         self._known = {}  # place -> Held of the oldest frames
@@ -185,7 +187,7 @@ class Store:
             batch = self._turn()
         else:
             self._torn = True
-            self._storage.append(_name(self._slot), _joined(batch))
+            self._storage.append(self._piece(self._slot), _joined(batch))
             self._torn = False
         self._read = (None, b"")
         for payload in batch:
@@ -220,7 +222,7 @@ class Store:
         counts = (self._sequence + 1, before, dropped, self.aged, self.told_overflowed, self.told_aged)
         state = State(*(counts + (self.account, self.registers, self.spare)))
         batch = [records.pack_state(state, carried)] + self._batch(slot)
-        self._storage.replace(_name(slot), _joined(batch))
+        self._storage.replace(self._piece(slot), _joined(batch))
         self._places = [place for place in self._places if _slot_of(place) != slot]
         self._known = {}
         self._slot, self._sequence, self._size = slot, state.sequence, 0
@@ -238,7 +240,7 @@ class Store:
         found = []
         bad = []
         for slot in range(SEGMENTS):
-            segment = self._storage.read(_name(slot))
+            segment = self._storage.read(self._piece(slot))
             if segment:
                 payload = records.unwrap(segment, 0)[0]
                 if payload is None or payload[0] != records.STATE:
@@ -254,7 +256,7 @@ class Store:
         for number in range(len(found)):
             self._sequence, self._slot = found[number][:2]
             newest = number == len(found) - 1
-            self._take(self._storage.read(_name(self._slot)), None if newest else found[number + 1][2])
+            self._take(self._storage.read(self._piece(self._slot)), None if newest else found[number + 1][2])
         self._gone = []
         self.stored = self.registers
 
@@ -308,6 +310,9 @@ class Store:
             for place in gone:
                 self._known.pop(place, None)
 
+    def _piece(self, slot):
+        return "%s%02d" % (self._name, slot)
+
     def _in_slot(self, slot):
         return sum(_slot_of(place) == slot for place in self._places)
 
@@ -328,16 +333,12 @@ class Store:
     def _frame(self, place):
         slot = _slot_of(place)
         if self._read[0] != slot:
-            self._read = (slot, self._storage.read(_name(slot)))
+            self._read = (slot, self._storage.read(self._piece(slot)))
         return records.frame_at(self._read[1], place & 0xFFF)
 
 
 def _slot_of(place):
     return place >> 12 & 0x3F
-
-
-def _name(slot):
-    return "ring%02d" % slot
 
 
 def _joined(payloads):

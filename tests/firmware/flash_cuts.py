@@ -16,7 +16,7 @@ import bench
 import flash
 
 import firmware.main
-from firmware.meter.counter import Counter
+from firmware.meter.counter import Counter, pack
 from firmware.meter.link import Link
 from firmware.meter.saving import SAVE_MWH, Saving
 from firmware.meter.store import Store
@@ -268,7 +268,7 @@ class _Unreserved(Counter):
     def _reserve(self):
         self._reserved = self._next + 1
         if self._next:
-            self._storage.replace("counter", bytes(7) + bytes((self._next,)))
+            self._storage.replace("counter", pack(self._next))
 
 
 class _RegistersLate(Store):

@@ -4,7 +4,7 @@ import bench
 from bench import PowerCut, Switch, World
 
 import firmware.main
-from firmware.meter.counter import Counter
+from firmware.meter.counter import Counter, pack
 from firmware.meter.link import Link
 from firmware.meter.store import Store
 from protocol import wire
@@ -35,7 +35,7 @@ def test_the_sweep_notices_a_counter_that_is_not_reserved_before_use():
         def _reserve(self):
             self._reserved = self._next + 1
             if self._next:
-                self._storage.replace("counter", bytes(7) + bytes((self._next,)))
+                self._storage.replace("counter", pack(self._next))
 
     assert any("a nonce repeats" in fault for fault in _faults_with("Counter", Late))
 

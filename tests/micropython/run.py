@@ -17,6 +17,11 @@ MODULES = (
     "test_meter_seal",
     "test_meter_counter",
     "test_meter_accounting",
+    "test_meter_loops",
+    "test_meter_sampler",
+    "test_meter_metrology",
+    "test_meter_calibration",
+    "test_meter_measuring",
     "test_meter_keys",
     "test_meter_clock",
     "test_meter_store",
@@ -26,6 +31,7 @@ MODULES = (
     "test_meter_instrument",
     "test_meter_power_cuts",
     "test_meter_flash_cuts",
+    "test_meter_unusable",
 )
 
 
