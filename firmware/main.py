@@ -6,6 +6,7 @@ from collections import namedtuple
 from firmware.meter import calibration
 from firmware.meter.clock import Clock
 from firmware.meter.counter import Counter
+from firmware.meter.counting import Counting, Silent
 from firmware.meter.events import Events
 from firmware.meter.instrument import Instrument
 from firmware.meter.keys import Keys, provision
@@ -13,7 +14,8 @@ from firmware.meter.lengths import Lengths
 from firmware.meter.link import Link
 from firmware.meter.measuring import Measuring
 from firmware.meter.seal import Ccm
-from firmware.meter.store import Store
+from firmware.meter.store import Damaged, Store
+from protocol import wire
 
 VERSION = "0.1.0"
 Meter = namedtuple("Meter", ("keys", "store", "link", "instrument", "sensor"))
@@ -28,7 +30,7 @@ def build(board, sensor, interval_s, detail_s, provisioning=None, quality=0):
     ``board``: storage, monotonic_ms(), machine_ms(), random(n), and a converter where it measures (README.md).
     ``sensor``: what gives the energies; None: the board's converter does. ``provisioning``: the enrolment's
     dict at the first start (keys.provision), later None. ``interval_s`` and ``detail_s`` count until a CONFIG sets
-    others. Raises ValueError where keys or storage are unusable.
+    others. Raises ValueError where keys or storage are unusable: build_anyway does not.
     """
     keys = Keys(board.storage) if provisioning is None else provision(board.storage, provisioning)
     store = Store(board.storage)
@@ -38,11 +40,51 @@ def build(board, sensor, interval_s, detail_s, provisioning=None, quality=0):
     lengths = Lengths(board.storage, interval_s, detail_s)
     link = Link(ccm, keys, counter, clock, store, lengths, board.random)
     events = Events(ccm, keys, counter, store, VERSION)
+    for piece, trouble in (("lengths", lengths.trouble), ("store", store.spoilt and "a part of it is damaged")):
+        if trouble:
+            print("%s: %s; what is left counts" % (piece, trouble))
+            events.notice(wire.DATA_UNUSABLE, piece)
     if sensor is None:
         held = calibration.load(board.storage)
         sensor = Measuring(board.converter, held, lambda: clock.utc_ms(board.monotonic_ms()), events.notice, print)
     instrument = Instrument(sensor, ccm, keys, counter, clock, store, lengths, events, quality)
     return Meter(keys, store, link, instrument, sensor)
+
+
+def build_anyway(board, sensor, interval_s, detail_s, provisioning=None, quality=0, say=print):
+    """As ``build``; where what is stored is unusable, a Meter that counts energy and sends nothing false (counting.py).
+
+    ``say(text)`` gets a line for the console.
+    """
+    try:
+        return build(board, sensor, interval_s, detail_s, provisioning, quality)
+    except Damaged as error:
+        say("%s: energy is counted, no reading is sent; enrol this meter anew" % error)
+    except ValueError as error:
+        say("%s: energy is counted, nothing is sent; enrol this meter anew" % error)
+        return _silent(board, sensor, say)
+    keys = Keys(board.storage)
+    store = Store(board.storage, name="kept")
+    counter = Counter(board.storage, keys.enrolment.salt_secret, board.random)
+    clock, ccm = Clock(), Ccm()
+    link = Link(ccm, keys, counter, clock, store, Lengths(board.storage, interval_s, detail_s), board.random)
+    events = Events(ccm, keys, counter, store, VERSION)
+    events.notice(wire.DATA_UNUSABLE, "store")
+    if sensor is None:
+        held = calibration.load(board.storage)
+        sensor = Measuring(board.converter, held, lambda: clock.utc_ms(board.monotonic_ms()), events.notice, say)
+    return Meter(keys, store, link, Counting(sensor, store, clock, keys, events), sensor)
+
+
+def _silent(board, sensor, say):
+    try:
+        store = Store(board.storage)
+    except ValueError:
+        store = Store(board.storage, name="kept")
+    if sensor is None:
+        held = calibration.load(board.storage)
+        sensor = Measuring(board.converter, held, lambda: None, lambda code, text: None, say)
+    return Meter(None, store, Silent(), Counting(sensor, store), sensor)
 
 
 async def run(meter, board, host, port):

@@ -6,6 +6,7 @@ Rule 2: the boot salt makes a repeat improbable (2**-32 for each earlier boot) e
 restored from a copy, and the counter with it.
 """
 
+import binascii
 import struct
 
 from protocol import keychain, wire
@@ -44,14 +45,21 @@ class Counter:
         reserved = self._next + BLOCK
         if reserved >> 64:
             raise ValueError("the invocation counter is used up")
-        self._storage.replace(_NAME, struct.pack(">Q", reserved))
+        self._storage.replace(_NAME, pack(reserved))
         self._reserved = reserved
+
+
+def pack(reserved):
+    """Return the stored record: every number below ``reserved`` may have been handed out."""
+    record = struct.pack(">Q", reserved)
+    return record + struct.pack(">I", binascii.crc32(record))
 
 
 def _stored(storage):
     data = storage.read(_NAME)
     if data is None:
         return 0
-    if len(data) != 8:
+    reserved = struct.unpack(">Q", data[:8])[0] if len(data) == 12 else 0
+    if pack(reserved) != data:
         raise ValueError("the stored invocation counter is damaged")
-    return struct.unpack(">Q", data)[0]
+    return reserved

@@ -1,7 +1,9 @@
 """The interval and detail lengths in force at a time: those of the first start, or what a CONFIG set since.
 
-Rule: a CONFIG takes effect at its beginning and not before, through restarts. It is one stored record, replaced as
+Rule 1: a CONFIG takes effect at its beginning and not before, through restarts. It is one stored record, replaced as
 a whole: what is in force, and what follows from when on.
+Rule 2: a damaged record does not count; the lengths of the first start do, until the next CONFIG. A reading of another
+length than its neighbourhood's is set aside by the concentrator: its energy stays in the registers.
 """
 
 import binascii
@@ -19,17 +21,24 @@ _RECORD_BYTES = 13
 
 
 class Lengths:
-    """``at(utc_s)`` gives (interval_s, detail_s); ``change`` is the next change's time or one that is over."""
+    """``at(utc_s)`` gives (interval_s, detail_s); ``change`` is the next change's time or one that is over.
+
+    ``trouble``: None, or what is wrong with what is stored.
+    """
 
     def __init__(self, storage, interval_s, detail_s):
-        """Take the stored lengths, or these where a CONFIG never set any; raises ValueError."""
+        """Take the stored lengths, or these where a CONFIG never set any; raises ValueError for impossible ones."""
         check_lengths(interval_s, detail_s)
         self._storage = storage
         self._now = self._next = (interval_s, detail_s)
         self.change = 0
+        self.trouble = None
         data = storage.read(_NAME)
-        if data is not None:
-            self._now, self._next, self.change = _unpack(data)
+        if data:
+            try:
+                self._now, self._next, self.change = _unpack(data)
+            except ValueError as error:
+                self.trouble = str(error)
 
     def at(self, utc_s):
         """Return the lengths (interval_s, detail_s) of a period that starts at ``utc_s``."""

@@ -60,6 +60,11 @@ class Measuring:
         for block in self._sampler.feed(self._buffer, turns, lost):
             self._see(block)
 
+    def pending(self):
+        """Return the energies (import_mwh, export_mwh) that no ``take`` has given yet. See saving.py."""
+        fresh = self._metrology.pending(self._voltage)
+        return self._kept[0] + fresh[0], self._kept[1] + fresh[1]
+
     def take(self, start_s, end_s):
         """Return the Measured of a period between two UTC seconds, or None where nothing was. See instrument.py."""
         turns = self._turns + self._faulty

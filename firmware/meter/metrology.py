@@ -74,10 +74,15 @@ class Metrology:
         ``voltage``: whether there is a voltage channel; it never changes.
         """
         parts = self._real if voltage else self._apparent
-        import_mwh, export_mwh = self._imported // parts, self._exported // parts
+        import_mwh, export_mwh = self.pending(voltage)
         self._imported -= import_mwh * parts
         self._exported -= export_mwh * parts
         return import_mwh, export_mwh
+
+    def pending(self, voltage):
+        """Return what ``energies`` would take out now."""
+        parts = self._real if voltage else self._apparent
+        return self._imported // parts, self._exported // parts
 
     def _microamperes(self, block):
         mean = max(0, covariance(block.current.square, block.current, block.current, block.turns) // block.turns)

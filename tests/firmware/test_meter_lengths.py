@@ -201,17 +201,17 @@ def test_a_config_that_does_not_verify_is_counted_by_kind_and_changes_nothing():
     assert give(world, good)["config"] == 1
 
 
-def test_stored_lengths_that_are_damaged_are_refused():
+def test_stored_lengths_that_are_damaged_do_not_count_and_are_named():
     world = World()
     give(world, sealed(world, ask(world), wire.Config(HALF_S, 150, CHANGE)))
     whole = stored(world)
-    for data in (whole[:-1], whole + b"\x00", b"", bytes(len(whole)), b"\x02" + whole[1:]):
+    for data in (whole[:-1], whole + b"\x00", bytes(len(whole)), b"\x02" + whole[1:]):
         world.storage.pieces["lengths"] = data
-        try:
-            Lengths(world.storage, INTERVAL_S, INTERVAL_S)
-        except ValueError:
-            continue
-        raise AssertionError(data)
+        lengths = Lengths(world.storage, INTERVAL_S, INTERVAL_S)
+        assert lengths.trouble == "the stored lengths are damaged"
+        assert lengths.at(CHANGE) == (INTERVAL_S, INTERVAL_S)
+    world.storage.pieces["lengths"] = whole
+    assert Lengths(world.storage, INTERVAL_S, INTERVAL_S).trouble is None
 
 
 def test_a_config_that_does_not_fit_is_not_packed():

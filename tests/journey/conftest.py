@@ -31,8 +31,8 @@ def make_world(folder, monkeypatch):
     made = []
     with capture_logs() as logs:
 
-        def make(seed=0, **settings):
-            made.append(World(folder / f"world {len(made)}", seed, monkeypatch, logs, **settings))
+        def make(seed=0, world=World, **settings):
+            made.append(world(folder / f"world {len(made)}", seed, monkeypatch, logs, **settings))
             return made[-1]
 
         yield make

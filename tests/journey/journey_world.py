@@ -144,8 +144,9 @@ class Home:
         self.dark_until = 0
         self.boot()
 
-    def boot(self):
-        provisioning = {
+    def provisioning(self):
+        """What an enrolment gives the meter, once."""
+        return {
             "system_title": self.title.hex(),
             "epoch": self.epoch,
             "hop_chain": self.hop.value.hex(),
@@ -155,8 +156,10 @@ class Home:
             "salt_secret": self.secret.hex(),
             "series": 1,
         }
+
+    def boot(self):
         self.board = Board(self.world, self.flash)
-        first = provisioning if self.flash.read("keys") is None else None
+        first = self.provisioning() if self.flash.read("keys") is None else None
         self.meter = firmware.main.build(self.board, self, INTERVAL, INTERVAL, first)
 
     def record(self):
@@ -202,6 +205,8 @@ class MortalLedger(Ledger):
 class World:
     """See the module. ``ledger``, ``random_bytes`` and ``k`` are where bugs can be planted."""
 
+    home = Home
+
     def __init__(self, folder, seed, monkeypatch, logs, *, hours=24, ledger=MortalLedger, random_bytes=None, k=K):
         self.folder = Path(folder)
         self.rng = random.Random(seed)
@@ -227,7 +232,7 @@ class World:
         self.witness = Witness()
         monkeypatch.setattr(firmware.main, "Ccm", self.witness.meters_ccm())
         monkeypatch.setattr(answers_module, "CCM", self.witness)
-        self.homes = [Home(self, i) for i in range(METERS)]
+        self.homes = [self.home(self, i) for i in range(METERS)]
         self.by_title = {home.title: home for home in self.homes}
         self._set_up_roster()
         self._start_concentrator()

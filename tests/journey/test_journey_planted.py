@@ -40,7 +40,7 @@ def test_without_a_planted_bug_nothing_turns_red(make_world):
 
 
 def test_l1_notices_a_report_that_is_deleted_before_it_was_accepted(make_world):
-    world = make_world(hours=HOURS)
+    world = make_world(1, hours=HOURS)  # a seed that leaves the MDMS away
     world.mdms_away_until = 1 << 40
     assert live(world) == []
     deleted = world.ledger.execute(

@@ -30,6 +30,8 @@ MODULES = (
     "test_meter_lengths",
     "test_meter_instrument",
     "test_meter_power_cuts",
+    "test_meter_flash_cuts",
+    "test_meter_unusable",
 )
 
 

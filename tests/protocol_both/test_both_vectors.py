@@ -3,7 +3,7 @@
 import json
 from binascii import hexlify, unhexlify
 
-from firmware.meter.counter import BLOCK, Counter
+from firmware.meter.counter import BLOCK, Counter, pack
 from firmware.meter.seal import Ccm
 from protocol import keychain, wire
 
@@ -212,7 +212,7 @@ class Reserved:
     """A storage in which numbers up to ``reserved`` minus a block have been reserved."""
 
     def __init__(self, reserved):
-        self._data = (reserved - BLOCK).to_bytes(8, "big")
+        self._data = pack(reserved - BLOCK)
 
     def read(self, name):
         return self._data
