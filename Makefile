@@ -8,7 +8,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## list these commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is whole when the stamp is newer than the lock: a half-made one is finished, not trusted.
 $(VENV)/.complete: requirements.lock
@@ -122,6 +122,11 @@ PREFIX ?= /opt/hushmeter
 install-gateway: ## (root) install the concentrator as a service (PREFIX=/opt/hushmeter DESTDIR=folder ARGS="--help")
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 found; install Python 3.11 or later with venv" >&2; exit 1; }
 	@$(PYTHON) -m scripts.install_gateway --prefix "$(PREFIX)" --destdir "$(DESTDIR)" $(ARGS)
+
+.PHONY: try-arm64
+try-arm64: setup ## run the concentrator in an emulated userland of a 64-bit Raspberry Pi OS (Debian 12 and a network; no root)
+	@$(PY) -m scripts.arm64_userland build/arm64 >/dev/null
+	@$(PY) -m pytest -m system tests/arm64 $(ARGS)
 
 .PHONY: lint
 lint: setup ## check style and types

@@ -35,7 +35,7 @@ mount -t tmpfs none dev; mkdir dev/shm dev/pts; ln -s /proc/self/fd dev/fd
 touch dev/console
 for node in null zero full random urandom tty; do cp -a "/dev/$node" dev/; done
 mount -t tmpfs none run; mount -t tmpfs none tmp
-mkdir -p mnt/given mnt/code; mount --bind "$GIVEN" mnt/given; mount --bind "$CODE" mnt/code
+mkdir -p srv/given srv/code; mount --bind "$GIVEN" srv/given; mount --bind "$CODE" srv/code
 rm -rf var/lib/hushmeter var/lib/private/hushmeter etc/hushmeter
 echo "$NAME" > etc/machine-id
 ip link set lo up
@@ -56,7 +56,7 @@ mount -t cgroup2 none "$PLACE"
 class Machine:
     """One boot into a unit. ``prepare`` is a shell script that is run inside, before systemd is.
 
-    It finds ``given`` at /mnt/given and this repository at /mnt/code.
+    It finds ``given`` at /srv/given and this repository at /srv/code.
     """
 
     def __init__(self, folder: Path, unit: str, prepare: str, given: Path):
@@ -84,7 +84,7 @@ class Machine:
         while self._process.poll() is None and time.monotonic() < deadline:
             children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
             for pid in children:
-                if Path(f"/proc/{pid}/root/run/systemd/private").exists():
+                if Path("/proc", pid, "root", "run", "systemd", "private").exists():
                     return int(pid)
             time.sleep(0.05)
         raise AssertionError(f"it has not booted:\n{self.log.read_text()}")

@@ -99,15 +99,15 @@ def test_a_planted_softening_exposes_it(installed, line):
 PREPARE = """
 set -e
 python=$(readlink -f /usr/bin/python3)
-cd /mnt/code && $python -m scripts.install_gateway --without-packages
+cd /srv/code && $python -m scripts.install_gateway --without-packages
 $python -m venv --without-pip /opt/hushmeter/venv
-cp -a /mnt/given/packages/. /opt/hushmeter/venv/lib/python3.11/site-packages/
+cp -a /srv/given/packages/. /opt/hushmeter/venv/lib/python3.11/site-packages/
 mkdir -p /etc/hushmeter /var/lib/hushmeter
-cp /mnt/given/deployment/gateway.toml /etc/hushmeter/
-cp -r /mnt/given/deployment/rosters /etc/hushmeter/
-cp -r /mnt/given/deployment/enrolment /var/lib/hushmeter/
+cp /srv/given/deployment/gateway.toml /etc/hushmeter/
+cp -r /srv/given/deployment/rosters /etc/hushmeter/
+cp -r /srv/given/deployment/enrolment /var/lib/hushmeter/
 cd /etc/hushmeter
-systemd-creds --with-key=host --name=identity.pem encrypt /mnt/given/deployment/identity.pem identity.pem.cred
+systemd-creds --with-key=host --name=identity.pem encrypt /srv/given/deployment/identity.pem identity.pem.cred
 # No serial lines, but ports with the owners of such: one of the group that the unit names, one of nobody's.
 for port in 0 1; do mknod /dev/ttyUSB$port c 1 3; chmod 660 /dev/ttyUSB$port; done; chgrp dialout /dev/ttyUSB0
 mkdir -p /etc/systemd/system/{unit}.d
