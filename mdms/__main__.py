@@ -163,7 +163,7 @@ def publish(path: Path, day: datetime | None, bills_of: datetime | None, key_pro
         err=True,
     )
     if done.unproved:
-        click.echo(f"mdms: {done.unproved} sums were released before there were proofs, and are left out", err=True)
+        click.echo(f"mdms: {done.unproved} sums were released without a proof, and are left out", err=True)
 
 
 @cli.command("add-user")

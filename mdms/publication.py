@@ -43,7 +43,7 @@ class CannotPublish(CannotStart):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a publication holds. ``unproved`` counts what was released before there were proofs, and is left out."""
+    """What a publication holds. ``unproved`` counts the sums that were released without a proof, and are left out."""
 
     loads: int
     bills: int
@@ -75,7 +75,7 @@ def publish(
     _check_free(out)
     chosen = _chosen(store, book, day, bills_of)
     if not chosen.batches:
-        lacking = f"; {chosen.unproved} sums were released before there were proofs" if chosen.unproved else ""
+        lacking = f"; {chosen.unproved} sums were released without a proof" if chosen.unproved else ""
         raise CannotPublish(f"nothing to publish: no proved release of that day{lacking}")
     batches = _read_batches(store, chosen.batches, config.deployment, config.log_key)
     load_lines, bill_lines = _load_lines(store, batches), _bill_lines(store, book, batches)

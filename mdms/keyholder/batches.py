@@ -32,7 +32,8 @@ from protocol.releases import (
     proof_context,
 )
 
-from .gate import Part, Permit, Policy
+from .gate import Permit, Policy
+from .parts import Part
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ asked again and again with another summand until it tells the sum.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,15 +23,15 @@ from paillier.errors import BadCiphertext
 from paillier.keys import PublicKey
 from protocol.documents import Document, DocumentError, document_id, verify
 from protocol.releases import MAX_DOCUMENTS
-from protocol.reports import BillingWindow, IntervalLoad, covered_s, parse_bitmap, parse_report
+from protocol.reports import BillingWindow, IntervalLoad, parse_bitmap, parse_report
 from protocol.rosters import Roster, Tenancy, most_mwh
-from protocol.tariffs import InForce, TariffBook
+from protocol.tariffs import TariffBook
 from protocol.windows import Span, window_of, windows
 
 from ..periods import Periods, has_ended
 from ..rosters import RosterBook
 from ..tariffs import NO_TARIFFS
-from .bands import LEAST_WINDOWS, Group, grouped, large_enough
+from .bands import LEAST_WINDOWS
 from .messages import (
     ALREADY_RELEASED,
     BAD_DOCUMENT,
@@ -48,11 +47,10 @@ from .messages import (
     Asked,
     AskedBill,
     AskedLoad,
-    AskedSum,
     AskedUnverified,
-    BandWindows,
     BillRequest,
 )
+from .parts import CheckedWindow, Part, asked_sums, bill_parts
 
 LOAD_OPEN_S = 48 * 3600
 
@@ -81,24 +79,6 @@ class Spent(Protocol):
 
     def spent_windows(self, pseudonym: str) -> Set[int]:
         """Return the starts of the windows of a pseudonym that have entered an opened sum."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One sum under one key. ``ciphertexts`` are its validated terms; ``most_mwh`` bounds each of its energies.
-
-    ``documents`` are the ids of the reports that the terms stand in, in their order. ``group`` numbers the bill's
-    groups of ``bands``. ``alone``: the part may be told by itself, with its proof; if not, only its group's total.
-    """
-
-    public_key: PublicKey
-    ciphertexts: tuple[int, ...]
-    documents: tuple[str, ...]
-    most_mwh: int
-    group: int = 0
-    bands: tuple[BandWindows, ...] = ()
-    windows: int = 0
-    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +122,6 @@ class _Refused(Exception):
         super().__init__(reason)
         self.reason = reason
         self.windows = windows
-
-
-def _counted(tariff: InForce | None, starts: Sequence[int]) -> tuple[BandWindows, ...]:
-    """Return how many of some windows each band has, in the tariff's order."""
-    if tariff is None:
-        return ()
-    found = Counter(tariff.tariff.band_at(start) for start in starts)
-    return tuple(BandWindows(tariff.tariff.bands[band].name, found[band]) for band in sorted(found))
-
-
-def _told_sums(parts: Sequence[Part]) -> list[AskedSum]:
-    """Return what the log says of a bill's sums: of each that is told by itself, and of each total."""
-    told: dict[tuple[int, str], AskedSum] = {}
-    for part in parts:
-        place = part.group, part.public_key.fingerprint if part.alone else ""
-        before = told.get(place, AskedSum([], 0, 0))
-        bands = dict.fromkeys([*before.bands, *(band.name for band in part.bands)])
-        told[place] = AskedSum(list(bands), before.windows + part.windows, before.filled + len(part.documents))
-    return list(told.values())
 
 
 class Gate:
@@ -329,74 +290,26 @@ class Gate:
         zone = self._book.versions(tenancy.neighbourhood)[0].zone
         # By the period's start and nothing else: a version that begins later is a later period's.
         tariff = self._tariffs.in_force(tenancy.neighbourhood, zone, period.start)
-        starts = tuple(report.window_start for report in reports)
-        groups = grouped(starts, [report.energy is not None for report in reports], tariff.tariff if tariff else None)
-        parts = [
-            part for number, group in enumerate(groups) for part in self._parts(number, group, tariff, reports, names)
-        ]
+        name = tariff.id if tariff else None
+        parts = bill_parts([self._checked(*one) for one in zip(reports, names, strict=True)], tariff)
         adjusted = sum(report.window_start < period.start and report.energy is not None for report in reports)
         return Permit(
-            msgspec.structs.replace(
-                asked, tariff=tariff.id if tariff else None, adjusted=adjusted, sums=_told_sums(parts)
-            ),
+            msgspec.structs.replace(asked, tariff=name, adjusted=adjusted, sums=asked_sums(parts)),
             tenancy.neighbourhood,
             tuple(parts),
             pseudonym=tenancy.pseudonym,
             period_start=period.start,
             period_end=period.end,
-            windows=starts,
-            tariff=tariff.id if tariff else None,
+            windows=tuple(report.window_start for report in reports),
+            tariff=name,
             adjusted=adjusted,
         )
 
-    def _parts(
-        self,
-        number: int,
-        group: Group,
-        tariff: InForce | None,
-        reports: Sequence[BillingWindow],
-        names: Sequence[str],
-    ) -> list[Part]:
-        """Return a group's sums, one for each key that its windows are under.
-
-        Windows wait over a change of keys where their period was too short to open. Sums of two keys do not add up
-        under encryption, so each is opened and they are added in clear. Where one of them is too small to be opened
-        by itself none of them is told: the total and the other would tell it.
-        """
-        keys = list(dict.fromkeys(reports[at].paillier_key for at in group.members if reports[at].energy is not None))
-        under: dict[str, list[int]] = {key: [] for key in keys}
-        for at in group.members:
-            # Empty windows under a key of which nothing is to be opened only count.
-            under.get(reports[at].paillier_key, under[keys[0]]).append(at)
-        alone = len(keys) == 1 or all(
-            large_enough(len(places), sum(reports[at].energy is not None for at in places), len(reports))
-            for places in under.values()
-        )
-        return [self._part(number, places, tariff, reports, names, alone) for places in under.values()]
-
-    def _part(
-        self,
-        number: int,
-        places: Sequence[int],
-        tariff: InForce | None,
-        reports: Sequence[BillingWindow],
-        names: Sequence[str],
-        alone: bool,
-    ) -> Part:
-        filled = [at for at in places if reports[at].energy is not None]
-        several = [reports[at] for at in filled]
-        key = self._book.paillier_key(self._roster_at(several[0]))
-        rating_w = max(self._roster_at(report).rating_w for report in several)
-        return Part(
-            key,
-            tuple(self._ciphertext(key, report.energy) for report in several if report.energy is not None),
-            tuple(names[at] for at in filled),
-            most_mwh(rating_w, covered_s(several)),
-            number,
-            _counted(tariff, [reports[at].window_start for at in places]),
-            len(places),
-            alone,
-        )
+    def _checked(self, report: BillingWindow, name: str) -> CheckedWindow:
+        roster = self._roster_at(report)
+        key = self._book.paillier_key(roster)
+        term = None if report.energy is None else self._ciphertext(key, report.energy)
+        return CheckedWindow(report, name, key, roster.rating_w, term)
 
     # --- Documents --------------------------------------------------------------------------------------------
 

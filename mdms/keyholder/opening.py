@@ -20,8 +20,9 @@ from paillier.private.decryption import Decryptor
 from paillier.private.packed_decryption import PackedDecryptor
 
 from .batches import Opened
-from .gate import Part, Permit
+from .gate import Permit
 from .keyring import HeldKey
+from .parts import Part
 
 # What two slots can hold: a sum below it is opened modulo one of the primes alone, in half the time.
 MOST_PLAINTEXT = 1 << ENERGY_SLOTS.slots * ENERGY_SLOTS.slot_bits

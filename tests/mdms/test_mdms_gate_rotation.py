@@ -8,7 +8,7 @@ from rotation_bench import MAY, WHOLE, Rotated
 from tariff_bench import book_of, day_and_night
 
 from mdms.errors import CannotStart
-from mdms.keyholder import gate
+from mdms.keyholder import parts
 from mdms.keyholder.keyring import open_keyring, seal_private_key
 from mdms.keyholder.messages import release_request
 from mdms.tariffs import NO_TARIFFS
@@ -96,7 +96,7 @@ def test_an_impossible_part_makes_the_bill_impossible(rotated_holder):
 
 
 def test_parts_that_are_told_however_small_turn_a_test_red(rotated_holder, monkeypatch):
-    monkeypatch.setattr(gate, "large_enough", lambda *_: True)
+    monkeypatch.setattr(parts, "large_enough", lambda *_: True)
     with pytest.raises((AssertionError, ValueError)):
         test_a_few_windows_under_the_old_key_are_told_only_in_the_total(rotated_holder, 1)
 

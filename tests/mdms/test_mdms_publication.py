@@ -176,7 +176,7 @@ def test_what_was_released_before_there_were_proofs_is_counted_and_left_out(util
     done = utility.publish(tmp_path / "out", bills_of=None)
     assert (done.loads, done.unproved) == (LOADS, LOADS)
     forget_proofs(utility.store)
-    with pytest.raises(CannotPublish, match="8 sums were released before there were proofs"):
+    with pytest.raises(CannotPublish, match="8 sums were released without a proof"):
         utility.publish(tmp_path / "none", bills_of=None)
 
 
