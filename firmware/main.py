@@ -48,6 +48,16 @@ async def run_serial(meter, board, path, baud):
     await _live(meter, board, lambda wake, after: board.carry_serial(meter.link, path, baud, wake, after))
 
 
+async def run_alone(meter, board):
+    """Measure for ever without a line; what is to be reported waits in the store."""
+    await _live(meter, board, _no_line)
+
+
+async def _no_line(wake, after):
+    while True:
+        await asyncio.sleep(3600)
+
+
 async def _live(meter, board, carry):
     wake = asyncio.Event()
 

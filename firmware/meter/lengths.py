@@ -28,7 +28,7 @@ class Lengths:
         self._now = self._next = (interval_s, detail_s)
         self.change = 0
         data = storage.read(_NAME)
-        if data is not None:
+        if data:
             self._now, self._next, self.change = _unpack(data)
 
     def at(self, utc_s):
@@ -52,6 +52,11 @@ class Lengths:
         self._storage.replace(_NAME, record + struct.pack(">I", binascii.crc32(record)))
         self._now, self._next, self.change = now, follow, config.effective_from
         return True
+
+
+def erase(storage):
+    """Forget what a CONFIG ever set."""
+    storage.replace(_NAME, b"")
 
 
 def _unpack(data):

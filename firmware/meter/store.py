@@ -223,6 +223,11 @@ class Store:
                 return
 
 
+def erase(storage):
+    """Forget everything: registers, account and frames. Only a new enrolment may."""
+    storage.replace(_NAME, b"")
+
+
 def _pack(kind, number, account, registers, frames):
     payload = struct.pack(_HEAD, kind, number, *(tuple(account) + tuple(registers)))
     return payload + b"".join(_pack_frame(start, frame) for start, frame in frames)
