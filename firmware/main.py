@@ -44,7 +44,7 @@ async def run(meter, board, host, port):
 
 
 async def run_serial(meter, board, path, baud):
-    """Measure and report for ever over a serial line (board.carry_serial)."""
+    """Measure and report for ever over a serial line; ``path`` names it as the board does (board.carry_serial)."""
     await _live(meter, board, lambda wake, after: board.carry_serial(meter.link, path, baud, wake, after))
 
 
@@ -71,5 +71,6 @@ async def _live(meter, board, carry):
     carrier = asyncio.create_task(carry(wake, measure))
     while not carrier.done():
         measure()
+        board.feed()
         await asyncio.sleep_ms(_TICK_MS)
     await carrier
