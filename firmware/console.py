@@ -11,6 +11,7 @@ import sys
 
 from firmware import configuration, enrolling, status
 from firmware.board import boards
+from firmware.main import VERSION
 from firmware.meter.seal import Ccm
 from firmware.meter.store import Store
 
@@ -51,7 +52,7 @@ async def answer(meter, settings, board):
 def reply(question, meter, settings, board):
     """Return the answer to a question (bytes), or None to what is none."""
     if question == b"status":
-        return status.status(meter, settings, board.monotonic_ms(), boards.signal_dbm())
+        return status.status(VERSION, meter, settings, board.monotonic_ms(), boards.signal_dbm())
     if question == b"registers":
         return dict(zip(("import_mwh", "export_mwh"), meter.store.registers))
     return None
@@ -68,10 +69,14 @@ def _reply(question, meter, settings, board):
 
 def look(storage=None):
     """Print what is stored: whose meter it is, and what would be lost with it. ``version``: the firmware's."""
-    from firmware.main import VERSION  # noqa: PLC0415 - only a look at the version
-
     storage = storage or boards.storage()
-    found = {"version": VERSION, "title": None, "keys": "none", "waiting": None, "counter": bool(storage.read("counter"))}
+    found = {
+        "version": VERSION,
+        "title": None,
+        "keys": "none",
+        "waiting": None,
+        "counter": bool(storage.read("counter")),
+    }
     try:
         title = enrolling.title(storage)
         if title:

@@ -14,7 +14,7 @@ from firmware.meter.seal import Ccm
 from firmware.meter.store import Store
 
 VERSION = "0.1.0"
-Meter = namedtuple("Meter", ("keys", "store", "link", "instrument"))
+Meter = namedtuple("Meter", ("keys", "store", "link", "instrument", "clock", "events", "sensor"))
 
 _TICK_MS = 200
 
@@ -35,7 +35,7 @@ def build(board, sensor, interval_s, detail_s, provisioning=None, quality=0):
     link = Link(ccm, keys, counter, clock, store, lengths, board.random)
     events = Events(ccm, keys, counter, store, VERSION)
     instrument = Instrument(sensor, ccm, keys, counter, clock, store, lengths, events, quality)
-    return Meter(keys, store, link, instrument)
+    return Meter(keys, store, link, instrument, clock, events, sensor)
 
 
 async def run(meter, board, host, port):

@@ -8,16 +8,17 @@ import gc
 import sys
 
 
-def status(meter, settings, monotonic_ms, signal_dbm=None):
+def status(version, meter, settings, monotonic_ms, signal_dbm=None):
     """Return what is known of a running meter, as a dict for JSON. Times in seconds."""
     return {
+        "version": version,
         "system": system(),
         "title": _hex(meter.keys.enrolment.system_title),
         "uptime_s": monotonic_ms // 1000,
         "clock": clock(meter.clock, monotonic_ms),
         "link": _link(meter.link, settings.values, monotonic_ms, signal_dbm),
         "store": store(meter.store),
-        "sensor": sensor(meter.instrument.sensor),
+        "sensor": sensor(meter.sensor),
         "trouble": settings.trouble,
     }
 

@@ -3,8 +3,8 @@
 import sys
 
 DIRECTORY = "meter"
-# platform: (module and class of the storage, does its UART's pins, does Wi-Fi)
-_STORAGES = {"esp32": ("nvs", "NvsStorage"), "rp2": ("files", "Storage"), "linux": ("unix", "Storage")}
+# platform: module and class of its storage
+_STORAGES = {"esp32": ("nvs", "NvsStorage"), "rp2": ("files", "Storage"), "linux": ("files", "Storage")}
 _FIRST_PICO_PIN = 26
 
 
