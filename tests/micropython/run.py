@@ -24,6 +24,7 @@ MODULES = (
     "test_meter_events",
     "test_meter_lengths",
     "test_meter_instrument",
+    "test_meter_console",
     "test_meter_power_cuts",
 )
 
