@@ -87,7 +87,7 @@ def test_the_meter_the_concentrator_and_the_customer_hold_matching_keys_and_no_f
     operator = import_public_key(ceremony.read_facts(Deployment(root / "d")).operator_key)
     document = parse(path.read_bytes(), Document)
     envelope = parse(verify(document, "town", operator), Envelope)
-    chain = keychain.first_chain(open_root(customer, envelope))
+    chain = keychain.first_chain(open_root(customer, envelope, bytes.fromhex(TITLE)))
     assert chain in keys
     # The meter's secrets that nobody shares: the customer's chain and the salt's secret, the record's last 32 bytes.
     for secret in (chain, keys[-36:-4]):
