@@ -37,6 +37,17 @@ test-system: setup ## (root) install Chromium, PostgreSQL and mosquitto by packa
 	@npm ci --silent
 	@$(PY) -m pytest -m system tests/system $(ARGS)
 
+# What builds and runs the emulated boards; scripts/hil/needs.py names the same for who is not root.
+HIL_PACKAGES := build-essential cmake dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi \
+  libstdc++-arm-none-eabi-newlib qemu-system-arm
+.PHONY: hil
+hil: setup ## build the emulated boards, once, and run the firmware on them (root installs the compilers by package)
+	@test "$$(id -u)" != 0 || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+	  --no-install-recommends $(HIL_PACKAGES) $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null; }
+	@test -f node_modules/rp2040js/package.json || npm ci --silent
+	@$(PY) -m scripts.hil
+	@$(PY) -m pytest -m hil tests/hil $(ARGS)
+
 # When it was typed: the demonstration says how long the first point of a curve took, the environment included.
 STARTED := $(shell date +%s)
 

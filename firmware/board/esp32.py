@@ -37,7 +37,7 @@ class Converter:
         self.channels = len(pins)
         self.rate_hz = rate_hz
         self._inputs = [machine.ADC(machine.Pin(pin), atten=attenuation) for pin in pins]
-        self._counts = array("H", (0 for _ in range(_RING_COUNTS)))
+        self._counts = array("H", bytes(2 * _RING_COUNTS))
         self._ring = Ring(memoryview(self._counts), self.channels)
         self._written = 0
         self._missed = 0

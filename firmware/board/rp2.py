@@ -41,7 +41,7 @@ class Converter:
         for channel in range(channels):
             machine.ADC(machine.Pin(_FIRST_PIN + channel))
         # A DMA ring must begin at a multiple of its size, which the allocator does not promise.
-        self._memory = array("H", (0 for _ in range(2 * _RING_COUNTS)))
+        self._memory = array("H", bytes(4 * _RING_COUNTS))
         skip = -uctypes.addressof(self._memory) % (2 * _RING_COUNTS) // 2
         self._view = memoryview(self._memory)[skip : skip + _RING_COUNTS]
         self._ring = Ring(self._view, channels)

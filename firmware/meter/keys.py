@@ -129,7 +129,7 @@ def _unpack(data):
     if len(record) < _RECORD_BYTES or record[0] != _VERSION or struct.pack(">I", binascii.crc32(record)) != data[-4:]:
         raise ValueError("the stored keys are damaged")
     fields = struct.unpack(_RECORD, record[:_RECORD_BYTES])
-    enrolment = Enrolment(*(fields[1:5] + (record[_RECORD_BYTES:],)))
+    enrolment = Enrolment(fields[1], fields[2], fields[3], fields[4], record[_RECORD_BYTES:])
     return enrolment, keychain.Chain(*fields[5:7]), keychain.Chain(*fields[7:9])
 
 

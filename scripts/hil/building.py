@@ -19,6 +19,7 @@ BINARIES = ("pico-sdk-source", "tinyusb-source")
 HERE = Path(__file__).parent
 PORT = HERE / "port"
 QEMU_HEAP_BYTES = 262144
+ROMFS_BYTES = 131072  # for the meter's code, which then runs from flash: `mpremote romfs deploy`
 RP2040_FAMILY = "0xe48bff56"
 
 
@@ -123,6 +124,9 @@ def _build_mps2(work: Path, source: Path) -> None:
 
 def _build_rp2040(work: Path, source: Path, made: Boards) -> None:
     port = source / "ports/rp2"
+    board = shutil.copytree(port / "boards/RPI_PICO", work / "board")
+    with (board / "mpconfigboard.h").open("a") as header:
+        header.write(f"#define MICROPY_HW_ROMFS_BYTES ({ROMFS_BYTES})\n")
     manifest = _manifest(work, "rp2", 'freeze("$(PORT_DIR)/modules")')
     _run(
         work,
@@ -131,7 +135,7 @@ def _build_rp2040(work: Path, source: Path, made: Boards) -> None:
             "cmake",
             *("-S", str(port), "-B", str(work / "rp2")),
             "-DMICROPY_BOARD=RPI_PICO",
-            f"-DMICROPY_BOARD_DIR={port}/boards/RPI_PICO",
+            f"-DMICROPY_BOARD_DIR={board}",
             "-DPICO_NO_PICOTOOL=1",
             f"-DMICROPY_FROZEN_MANIFEST={manifest}",
         ],

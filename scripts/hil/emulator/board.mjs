@@ -1,6 +1,6 @@
 // A Raspberry Pi Pico around rp2040js: `node board.mjs BOOTROM FLASH CONSOLE LINE`.
 //
-// FLASH is the chip's image (2 MiB), read at the start and written as the board writes. CONSOLE and LINE are numbers of
+// FLASH is the chip's image (2 MiB; what lies behind them is read only), read at the start and written as the board writes. CONSOLE and LINE are numbers of
 // open descriptors: the ptys of the USB console and of UART0, non-blocking. On stdin lines of JSON: {"adc": {"0": channel, ...}}
 // (waveform.mjs), {"report": true}. On stdout lines of JSON: {"ready": true} after each start,
 // {"emulated_s": ..., "wall_s": ..., "flash_operations": ...} to a report.
@@ -103,8 +103,13 @@ function wireConsole(mcu) {
   };
 }
 
+// The stock model masks the next channel of a round robin with the wrong constant.
 function wireAdc(mcu) {
   const { adc } = mcu;
+  Object.defineProperty(adc, 'activeChannel', {
+    get: () => (adc.cs >> 12) & 7,
+    set: (channel) => (adc.cs = (adc.cs & ~(7 << 12)) | (channel << 12)),
+  });
   adc.onADCRead = (channel) => {
     adc.currentChannel = channel;
     const wave = channels[channel];
@@ -117,7 +122,7 @@ function start() {
   const mcu = new Simulator().rp2040; // its clock is what is needed of it: it runs here, in slices
   mcu.logger = new ConsoleLogger(LogLevel.Error);
   mcu.loadBootrom(new Uint32Array(bootrom.buffer, bootrom.byteOffset, bootrom.length / 4));
-  fs.readSync(image, mcu.flash, 0, 2 << 20, 0);
+  fs.readSync(image, mcu.flash, 0, mcu.flash.length, 0);
   const chip = new Chip(mcu.flash, image);
   const ssi = new Ssi(mcu, chip);
   Object.assign(mcu.peripherals, { 0x18000: ssi, 0x40018: new IoQspi(mcu, ssi), 0x40060: new Rosc(mcu) });
