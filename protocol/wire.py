@@ -60,13 +60,19 @@ TAMPER = 2
 STORE_OVERFLOW = 3
 DROPPED_BY_AGE = 4
 FIRMWARE_VERSION = 5
+MEASURING_FAULT = 6
+DATA_UNUSABLE = 7
 EVENTS = {
     POWER_LOST: "power failed",
     TAMPER: "cover opened",
     STORE_OVERFLOW: "store overflow",
     DROPPED_BY_AGE: "frames dropped by age",
     FIRMWARE_VERSION: "firmware version",
+    MEASURING_FAULT: "measuring fault",
+    DATA_UNUSABLE: "stored data unusable",
 }
+EVENTS_WITH_TEXT = (FIRMWARE_VERSION, MEASURING_FAULT, DATA_UNUSABLE)
+FAULT_OVER = "none"  # the text of a MEASURING_FAULT when it has ended
 TIME_NOT_KNOWN = 0xFFFFFFFF  # when an EVENT happened
 
 WINDOW_S = 3 * 3600  # an interval divides a billing window
@@ -367,7 +373,7 @@ def parse_event(body):
         raise Malformed("an EVENT of an unknown code")
     length = padded.find(b"\x00")
     text = padded if length < 0 else padded[:length]
-    if text + bytes(EVENT_TEXT_BYTES - len(text)) != padded or bool(text) != (code == FIRMWARE_VERSION):
+    if text + bytes(EVENT_TEXT_BYTES - len(text)) != padded or bool(text) != (code in EVENTS_WITH_TEXT):
         raise Malformed("an EVENT whose text and code disagree, or whose padding is not zero")
     if text and not 0x20 < min(text) <= max(text) < 0x7F:
         raise Malformed("an EVENT whose text is not printable ASCII without spaces")

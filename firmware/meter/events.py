@@ -1,11 +1,13 @@
 """EVENTs: what the meter reports about itself, sealed and stored like its readings until it has a verdict.
 
 Rule 1: counts are cumulative, so that an EVENT that is lost hides nothing.
-Rule 2: an EVENT never costs a reading: it is stored only where there is room, and one about lost frames only while
-no other EVENT waits. What is lost meanwhile is in the next count.
+Rule 2: an EVENT never costs a reading: it is stored only where there is room, and one about lost frames or a fault
+only while no other EVENT waits. What is lost meanwhile is in the next count.
 """
 
 from protocol import wire
+
+_MOST_NOTICED = 8
 
 
 class Events:
@@ -17,6 +19,15 @@ class Events:
         self._counter = counter
         self._store = store
         self._version = version
+        self._noticed = []  # (code, text, count) that wait for the time and for room
+        self._counts = {}
+
+    def notice(self, code, text):
+        """Something with a text is to be reported, its time that of the next ``report``. Counted since the boot."""
+        self._counts[code] = count = self._counts.get(code, 0) + (text != wire.FAULT_OVER)
+        self._noticed.append((code, text, count))
+        if len(self._noticed) > _MOST_NOTICED:
+            self._noticed.pop(0)  # the counts of the later ones tell that there was more
 
     def report(self, utc_s):
         """Store what is to be reported at the time ``utc_s``; perhaps nothing."""
@@ -24,6 +35,9 @@ class Events:
         if self._version and store.room():
             store.report(utc_s, self._seal(wire.Event(wire.FIRMWARE_VERSION, utc_s, 0, self._version)))
             self._version = ""
+        while self._noticed and store.room() >= 2 and not store.waits(wire.EVENT):
+            code, text, count = self._noticed.pop(0)
+            store.report(utc_s, self._seal(wire.Event(code, utc_s, count, text)))
         if store.overflowed == store.told_overflowed and store.aged == store.told_aged:
             return
         if store.room() >= 2 and not store.waits(wire.EVENT):

@@ -29,7 +29,8 @@ def begin(utc_s, interval_s, sealed_until=0):
 def add(account, detail_s, energies, quality):
     """Account for one detail period. Returns (the account behind it, the closed interval or None).
 
-    ``energies`` is (import_mwh, export_mwh), or None where nothing was measured. The closed interval is an Account
+    ``energies`` is (import_mwh, export_mwh), or None where nothing was measured: then the power failed, unless
+    ``quality`` says that the meter worked and had no energy to give (ESTIMATED). The closed interval is an Account
     whose ``until`` is the interval's end; an interval in which nothing at all was measured closes as None.
     """
     until = account.until + detail_s
@@ -41,7 +42,7 @@ def add(account, detail_s, energies, quality):
         account.import_mwh + import_mwh,
         account.export_mwh + export_mwh,
         account.measured + measured,
-        account.quality | (quality if measured else wire.POWER_FAILED),
+        account.quality | (quality if measured else quality & wire.ESTIMATED or wire.POWER_FAILED),
         until if measured else account.sealed_until,
     )
     if until % account.interval_s:

@@ -1,254 +1,348 @@
-"""What must survive: sealed frames until they are acknowledged, the registers and the account, in one journal.
+"""What must survive: sealed frames until they are acknowledged, the registers and the account, in a ring of segments.
 
-Strategy: a record is appended for every accounted period (registers, account and its frames together, so that no
-power cut can part them) and for every acknowledgement. At start the journal is read through once; when most of it
-is history, it is replaced by one record of the present.
-Rule 1: the memory follows the journal, never the other way: a frame that is not in it is never sent.
-Rule 2: a record that a power cut has torn can only be the last one; it is cut off, and nothing of it was sent.
-A damaged record in the middle is refused: cutting there would set the registers back.
-
-Record: length of the payload (u32) | payload | CRC-32 of the payload. Payloads:
-STATE: kind 1 | dropped (u32) | account | registers | frames; replaces everything before it.
-PERIOD: kind 2 | frames evicted from the front to make room (u32) | account | registers | frames.
-FREED: kind 3 | (salt, counter) of every frame with a verdict.
-AGED: kind 4 | frames dropped from the front because they are too old (u16).
-TOLD: kind 5 | frames dropped by age in all | lost to overflow and by age as far as EVENTs have told | an EVENT or none.
-A frame is: start of its interval (u32) | length (u8) | its bytes.
+Strategy: a segment is one piece of storage that fits a flash block. Records (records.py) are appended to the newest;
+when it is full, the oldest piece is replaced as a whole by a new segment that begins with the present state. Frames
+stay in flash: the memory holds a place for each, and reads them when they are sent.
+Rule 1: nothing is sent that is not in flash. The account, its registers and its frames are one record, so that no
+power cut can part them. Records may wait for each other (``commit``): a write costs a block's erasure, however short.
+Rule 2: a record that a power cut has torn is the last one; nothing of it was sent, and nothing is appended behind it.
+A damage in the newest segment is refused: going on would set the registers back. One in an older segment can only
+have cost frames (``spoilt``).
+Rule 3: a full store loses its oldest frames and counts them. A segment with few waiting frames is no loss: they are
+carried over into the segment that takes its place.
 """
 
-import binascii
-import struct
-from collections import namedtuple
-
-from firmware.meter.intervals import Account
-from firmware.meter.registers import ZERO, Registers, went_back
+from firmware.meter import records
+from firmware.meter.records import Held, State
+from firmware.meter.registers import ZERO, went_back
 from protocol import wire
 
-_NAME = "journal"
-_STATE = 1
-_PERIOD = 2
-_FREED = 3
-_AGED = 4
-_TOLD = 5
-_HEAD = ">BIIHQQHBIQQ"  # kind, dropped or evicted, account, registers
-_TALLY = ">BIII"  # kind, aged, told of overflow, told of age
-_FRAME = ">IB"
-_ID = ">4sQ"
-_ID_BYTES = 12
-_COMPACT_BYTES = 4096  # a journal shorter than this is left alone
+SEGMENTS = 64
+SEGMENT_BYTES = 4096
 CAPACITY = 1400  # frames: seven days of one READING and one DETAIL per quarter of an hour
-
-Held = namedtuple("Held", ("salt", "counter", "epoch", "interval_start", "frame"))
+CARRIED = 8
+_BATCH_BYTES = 1500  # more than this does not wait
+_WINDOW = 32  # frames that are kept in memory once they were read
+_MOST_GONE = 100  # places in a record
 
 
 class Damaged(ValueError):
-    """The journal is damaged before its end: an operator restarts the register series."""
+    """The newest segment is damaged: an operator restarts the register series."""
+
+
+def erase(storage):
+    """Forget everything: registers, account and frames. Only a new enrolment may."""
+    for slot in range(SEGMENTS):
+        if storage.read(_name(slot)):
+            storage.replace(_name(slot), b"")
 
 
 class Store:
-    """The frames that wait, oldest first, and the ``account`` (None at first), ``registers`` and ``dropped``.
+    """The frames that wait, oldest first, and ``account`` (None at first), ``registers``, ``spare`` and ``dropped``.
 
-    Of the dropped ones ``aged`` were too old; EVENTs have told of ``told_overflowed`` and ``told_aged``.
+    ``spare`` is energy that was measured and is in no stored period. Of the dropped frames ``aged`` were too old;
+    EVENTs have told of ``told_overflowed`` and ``told_aged``. ``stored`` are the registers that are in flash, the
+    ``registers`` may be ahead of them by what waits to be written.
     """
 
     def __init__(self, storage, capacity=CAPACITY):
-        """Read the journal back; ``capacity`` bounds the frames that may wait."""
+        """Read the segments back; ``capacity`` bounds the frames that may wait. Raises Damaged."""
         if not 2 <= capacity <= 0xFFFF:
             raise ValueError("a store holds 2 to 65535 frames")
         self._storage = storage
         self._capacity = capacity
-        self._held = []
-        self._held_bytes = 0
-        self._bytes = 0
+        self._places = []
+        self._known = {}  # place -> Held of the oldest frames
+        self._read = (None, b"")  # the segment that was read last
+        self._unwritten = []  # payloads but GONE
+        self._unwritten_frames = 0
+        self._gone = []  # places of a GONE that is not written
+        self._slot = SEGMENTS - 1
+        self._sequence = 0
+        self._size = SEGMENT_BYTES
         self._torn = False
+        self._turning = False
+        self._carried = []  # (place, interval_start, frame) of the segment that is being replaced
         self.account = None
-        self.registers = ZERO
-        self.dropped = 0
-        self.aged = 0
-        self.told_overflowed = 0
-        self.told_aged = 0
-        self._load(storage.read(_NAME) or b"")
+        self.registers = self.stored = self.spare = ZERO
+        self.dropped = self.aged = self.told_overflowed = self.told_aged = 0
+        self.spoilt = False
+        self._load()
 
     def __len__(self):
-        return len(self._held)
+        return len(self._places)
 
     def oldest(self, count):
-        """Return up to ``count`` Held frames, oldest first."""
-        return self._held[:count]
+        """Return up to ``count`` Held frames that may be sent, oldest first: none while the storage fails."""
+        if self._turning:
+            return []
+        return [self._held(place) for place in self._places[:count]]
 
     def readings(self):
         """Return the interval starts (UTC seconds) of the READINGs that wait."""
-        return [held.interval_start for held in self._held if held.frame[1] == wire.READING]
+        return [self._held(place).interval_start for place in self._places if place >> 18 == wire.READING]
 
     @property
     def overflowed(self):
         """How many frames were lost because the store was full."""
         return self.dropped - self.aged
 
+    @property
+    def unwritten(self):
+        """Say whether a period waits to be written."""
+        return bool(self._unwritten)
+
+    @property
+    def failed(self):
+        """Say whether a write has failed that ``flush`` may do now."""
+        return self._unwritten and (self._torn or self._turning)
+
     def room(self):
         """Return how many frames fit without losing one."""
-        return self._capacity - len(self._held)
+        if self._in_slot((self._slot + 1) % SEGMENTS) > CARRIED:
+            return 0
+        return max(0, self._capacity - len(self._places) - self._unwritten_frames)
 
     def waits(self, kind):
         """Say whether a frame of this type waits."""
-        return any(held.frame[1] == kind for held in self._held)
+        return any(place >> 18 == kind for place in self._places)
+
+    # --- What changes it ----------------------------------------------------------------------------------------
 
     def report(self, utc_s, frame, overflowed=None, aged=None):
         """Store a sealed EVENT and how many lost frames it tells of (None: of none). There must be room."""
-        overflowed = self.told_overflowed if overflowed is None else overflowed
-        aged = self.told_aged if aged is None else aged
-        self._append(self._tally(overflowed, aged) + _pack_frame(utc_s, frame))
+        if overflowed is not None:
+            self.told_overflowed = overflowed
+        if aged is not None:
+            self.told_aged = aged
+        self._queue(records.pack_told(self.told_overflowed, self.told_aged, ((utc_s, frame),)), 1)
+        self.flush()
 
-    def commit(self, account, registers, frames):
+    def commit(self, account, registers, frames, wait=False, counted=True):
         """Store a period: its account, the registers behind it and its sealed frames, all or nothing.
 
-        ``frames`` are (interval_start, frame). A full store loses its oldest frames, counted in ``dropped``.
+        ``frames`` are (interval_start, frame). With ``wait`` it may wait for the next ``flush``: the account and the
+        registers count at once, the frames are there when they are in flash. ``counted``: the spare is in them.
         """
         if went_back(self.registers, registers):
             raise ValueError("a register never goes back")
-        evicted = max(0, len(self._held) + len(frames) - self._capacity)
-        self._append(_pack(_PERIOD, evicted, account, registers, frames))
+        over = len(self._places) + self._unwritten_frames + len(frames) - self._capacity
+        if over > 0:
+            self.dropped += len(self._places[:over])
+            self._forget(self._places[:over])
+        self._queue(records.pack_period(account, registers, counted, frames), len(frames))
+        self.account, self.registers = account, registers
+        self.spare = ZERO if counted else self.spare
+        if not wait or over > 0 or sum(len(payload) for payload in self._unwritten) > _BATCH_BYTES:
+            self.flush()
+
+    def save(self, spare):
+        """Store the energy that was measured and is in no period yet, and all that waits to be written."""
+        self._queue(records.pack_saved(spare))
+        self.spare = spare
+        self.flush()
 
     def skip(self, account):
         """Move past periods in which nothing was measured: not worth a write, a restart finds them empty again."""
         self.account = account
 
     def free(self, identifiers):
-        """Forget frames that have a verdict; ``identifiers`` are (salt, counter)."""
-        if identifiers:
-            self._append(bytes((_FREED,)) + b"".join(struct.pack(_ID, *each) for each in identifiers))
+        """Forget frames that have a verdict; ``identifiers`` are (salt, counter).
+
+        It is written with the next record: a power cut before that sends them again, as duplicates.
+        """
+        if self._turning or not identifiers:
+            return
+        wanted = list(identifiers)
+        gone = [place for place in self._places[:_WINDOW] if self._named(place) in wanted]
+        if len(gone) < len(wanted):
+            gone = [place for place in self._places if self._named(place) in wanted]
+        self._forget(gone)
+        if len(self._gone) >= _MOST_GONE:
+            self.flush()
 
     def expire(self, oldest_epoch):
         """Drop the frames of epochs before ``oldest_epoch``: the concentrator would refuse them. Counted."""
-        count = 0
-        while count < len(self._held) and self._held[count].epoch < oldest_epoch:
-            count += 1
-        if count:
-            self._append(bytes((_AGED,)) + struct.pack(">H", count))
+        while self._places and not self._turning and self._held(self._places[0]).epoch < oldest_epoch:
+            old = []
+            for place in self._places[:_MOST_GONE]:
+                if self._held(place).epoch >= oldest_epoch:
+                    break
+                old.append(place)
+            self.dropped += len(old)
+            self.aged += len(old)
+            self._forget(old)
+            self.flush()
 
-    # --- The journal --------------------------------------------------------------------------------------------
+    # --- Segments -----------------------------------------------------------------------------------------------
 
-    def _append(self, payload):
-        if self._torn:
-            self._compact()
-        self._torn = True
-        self._storage.append(_NAME, _record(payload))
-        self._torn = False
-        self._bytes += len(payload) + 8
-        self._apply(payload)
-        if self._bytes > _COMPACT_BYTES and self._bytes > 2 * self._held_bytes:
-            self._compact()
-
-    def _compact(self):
-        frames = [(held.interval_start, held.frame) for held in self._held]
-        record = b""
-        if self.account is not None:
-            record = _record(_pack(_STATE, self.dropped, self.account, self.registers, frames))
-            if self.dropped:
-                record += _record(self._tally(self.told_overflowed, self.told_aged))
-        self._storage.replace(_NAME, record)
-        self._torn = False
-        self._bytes = len(record)
-
-    def _load(self, journal):
-        at = 0
-        while at < len(journal):
-            payload, behind = _cut(journal, at)
-            if payload is None:
-                if _cut(journal, behind)[0] is not None:
-                    raise Damaged("the journal is damaged before its end")
-                break
-            self._apply(payload)
-            at = behind
-        self._bytes = at
-        if at < len(journal):
-            self._compact()
-
-    def _apply(self, payload):
-        kind = payload[0]
-        if kind == _STATE:
-            self._held = []
-            self._held_bytes = 0
-            self.dropped = self._take_period(payload)
-        elif kind == _PERIOD:
-            evicted = self._take_period(payload)
-            self._drop(evicted)
-        elif kind == _FREED:
-            for at in range(1, len(payload), _ID_BYTES):
-                self._forget(*struct.unpack(_ID, payload[at : at + _ID_BYTES]))
-        elif kind == _AGED:
-            count = struct.unpack(">H", payload[1:])[0]
-            self._drop(count)
-            self.aged += count
-        elif kind == _TOLD:
-            head = struct.calcsize(_TALLY)
-            _, self.aged, self.told_overflowed, self.told_aged = struct.unpack(_TALLY, payload[:head])
-            self._take_frames(payload, head)
-        else:
-            raise Damaged("the journal holds a record of an unknown kind")
-
-    def _take_period(self, payload):
-        head = struct.calcsize(_HEAD)
-        fields = struct.unpack(_HEAD, payload[:head])
-        self.account = Account(*fields[2:9])
-        self.registers = Registers(*fields[9:])
-        self._take_frames(payload, head)
-        return fields[1]
-
-    def _take_frames(self, payload, at):
-        while at < len(payload):
-            start, length = struct.unpack(_FRAME, payload[at : at + 5])
-            frame = payload[at + 5 : at + 5 + length]
-            header = wire.parse_header(frame)
-            self._held.append(Held(header.salt, header.counter, header.epoch, start, frame))
-            self._held_bytes += 5 + length
-            at += 5 + length
-
-    def _tally(self, overflowed, aged):
-        return struct.pack(_TALLY, _TOLD, self.aged, overflowed, aged)
-
-    def _drop(self, count):
-        if not count:
+    def flush(self):
+        """Write what waits, in one piece."""
+        if not self._unwritten and not self._gone:
             return
-        for held in self._held[:count]:
-            self._held_bytes -= 5 + len(held.frame)
-        self._held = self._held[count:]
-        self.dropped += count
+        batch = self._batch()
+        if self._torn or self._turning or self._size + _length(batch) > SEGMENT_BYTES:
+            batch = self._turn()
+        else:
+            self._torn = True
+            self._storage.append(_name(self._slot), _joined(batch))
+            self._torn = False
+        self._read = (None, b"")
+        for payload in batch:
+            self._add_frames(payload, self._size)
+            self._size += _length((payload,))
+        self.stored = self.registers
+        self._unwritten = []
+        self._unwritten_frames = 0
+        self._gone = []
 
-    def _forget(self, salt, counter):
-        for place, held in enumerate(self._held):
-            if held.counter == counter and held.salt == salt:
-                self._held.pop(place)
-                self._held_bytes -= 5 + len(held.frame)
-                return
+    def _queue(self, payload, frames=0):
+        self._unwritten.append(payload)
+        self._unwritten_frames += frames
+
+    def _batch(self, but_slot=None):
+        # Verdicts first: a place that is named may be taken again by what follows.
+        gone = [place for place in self._gone if _slot_of(place) != but_slot]
+        return ([records.pack_gone(self.dropped, self.aged, gone)] if gone else []) + self._unwritten
+
+    def _turn(self):
+        """Begin a segment in the place of the oldest one: the state, what is carried over, a batch. Returns these."""
+        slot = (self._slot + 1) % SEGMENTS
+        old = [place for place in self._places if _slot_of(place) == slot]
+        if not self._turning:
+            # Read before the first attempt: one that fails may have replaced the segment all the same.
+            few = len(old) <= CARRIED
+            self._carried = [(place,) + self._frame(place) for place in old] if few else []
+            self._turning = True
+        carried = [each[1:] for each in self._carried if each[0] in old]
+        dropped = self.dropped + len(old) - len(carried)
+        before = self._size if self._sequence else 0
+        counts = (self._sequence + 1, before, dropped, self.aged, self.told_overflowed, self.told_aged)
+        state = State(*(counts + (self.account, self.registers, self.spare)))
+        batch = [records.pack_state(state, carried)] + self._batch(slot)
+        self._storage.replace(_name(slot), _joined(batch))
+        self._places = [place for place in self._places if _slot_of(place) != slot]
+        self._known = {}
+        self._slot, self._sequence, self._size = slot, state.sequence, 0
+        self.dropped = dropped
+        self._torn = self._turning = False
+        return batch
+
+    def _add_frames(self, payload, at):
+        for kind, offset in records.frames_in(payload):
+            self._places.append(kind << 18 | self._slot << 12 | at + 2 + offset)
+
+    # --- Reading back -------------------------------------------------------------------------------------------
+
+    def _load(self):
+        found = []
+        bad = []
+        for slot in range(SEGMENTS):
+            segment = self._storage.read(_name(slot))
+            if segment:
+                payload = records.unwrap(segment, 0)[0]
+                if payload is None or payload[0] != records.STATE:
+                    bad.append(slot)
+                else:
+                    state = records.parse_state(payload)
+                    found.append((state.sequence, slot, state.before))
+        found.sort()
+        # The one behind the newest may have been the newest itself.
+        if bad and (not found or (found[-1][1] + 1) % SEGMENTS in bad):
+            raise Damaged("the newest segment of the store is damaged")
+        self.spoilt = bool(bad)
+        for number in range(len(found)):
+            self._sequence, self._slot = found[number][:2]
+            newest = number == len(found) - 1
+            self._take(self._storage.read(_name(self._slot)), None if newest else found[number + 1][2])
+        self._gone = []
+        self.stored = self.registers
+
+    def _take(self, segment, counted):
+        """Apply a segment's records; ``counted``: how many bytes of it count, None for the newest."""
+        at = 0
+        while at < (len(segment) if counted is None else counted):
+            payload, behind = records.unwrap(segment, at)
+            if payload is not None:
+                self._apply(payload, at)
+                at = behind
+                continue
+            whole = records.next_whole(segment, at)
+            if counted is None:
+                if whole is not None:
+                    raise Damaged("the newest segment of the store is damaged")
+                self._torn = True
+                break
+            self.spoilt = True
+            if whole is None:
+                break
+            at = whole
+        self._size = at
+
+    def _apply(self, payload, at):
+        kind = payload[0]
+        if kind == records.STATE:
+            state = records.parse_state(payload)
+            self._forget([place for place in self._places if _slot_of(place) == self._slot])
+            _, _, self.dropped, self.aged, self.told_overflowed, self.told_aged = state[:6]
+            self.account, self.registers, self.spare = state[6:]
+        elif kind == records.PERIOD:
+            self.account, self.registers, counted = records.parse_period(payload)
+            self.spare = ZERO if counted else self.spare
+        elif kind == records.GONE:
+            self.dropped, self.aged, places = records.parse_gone(payload)
+            self._forget(places)
+        elif kind == records.TOLD:
+            self.told_overflowed, self.told_aged = records.parse_told(payload)
+        else:
+            self.spare = records.parse_saved(payload)
+        self._add_frames(payload, at)
+
+    # --- Frames -------------------------------------------------------------------------------------------------
+
+    def _forget(self, places):
+        if places:
+            self._gone += places
+            gone = set(places)
+            self._places = [place for place in self._places if place not in gone]
+            for place in gone:
+                self._known.pop(place, None)
+
+    def _in_slot(self, slot):
+        return sum(_slot_of(place) == slot for place in self._places)
+
+    def _named(self, place):
+        held = self._held(place)
+        return held.salt, held.counter
+
+    def _held(self, place):
+        held = self._known.get(place)
+        if held is None:
+            start, frame = self._frame(place)
+            header = wire.parse_header(frame)
+            held = Held(header.salt, header.counter, header.epoch, start, frame)
+            if len(self._known) < _WINDOW:
+                self._known[place] = held
+        return held
+
+    def _frame(self, place):
+        slot = _slot_of(place)
+        if self._read[0] != slot:
+            self._read = (slot, self._storage.read(_name(slot)))
+        return records.frame_at(self._read[1], place & 0xFFF)
 
 
-def erase(storage):
-    """Forget everything: registers, account and frames. Only a new enrolment may."""
-    storage.replace(_NAME, b"")
+def _slot_of(place):
+    return place >> 12 & 0x3F
 
 
-def _pack(kind, number, account, registers, frames):
-    payload = struct.pack(_HEAD, kind, number, *(tuple(account) + tuple(registers)))
-    return payload + b"".join(_pack_frame(start, frame) for start, frame in frames)
+def _name(slot):
+    return "ring%02d" % slot
 
 
-def _pack_frame(start, frame):
-    return struct.pack(_FRAME, start, len(frame)) + frame
+def _joined(payloads):
+    return b"".join(records.wrap(payload) for payload in payloads)
 
 
-def _record(payload):
-    return struct.pack(">I", len(payload)) + payload + struct.pack(">I", binascii.crc32(payload))
-
-
-def _cut(journal, at):
-    """Return (payload or None, offset behind the record that begins at ``at``)."""
-    if at + 8 > len(journal):
-        return None, len(journal)
-    behind = at + 8 + struct.unpack(">I", journal[at : at + 4])[0]
-    payload = journal[at + 4 : behind - 4]
-    if behind > len(journal) or not payload:
-        return None, behind
-    if struct.pack(">I", binascii.crc32(payload)) != journal[behind - 4 : behind]:
-        return None, behind
-    return payload, behind
+def _length(payloads):
+    return sum(len(payload) + records.AROUND for payload in payloads)

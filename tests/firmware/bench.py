@@ -202,17 +202,18 @@ class World:
 
 
 class SmallSteps:
-    """Small blocks and journals, so that ten intervals pass through reservations and compactions."""
+    """Small blocks and segments, so that ten intervals pass through reservations and the whole ring."""
 
     def __enter__(self):
-        self._kept = (counter_module.BLOCK, store_module._COMPACT_BYTES, firmware.main.Ccm)
+        self._kept = (counter_module.BLOCK, store_module.SEGMENT_BYTES, store_module.SEGMENTS, firmware.main.Ccm)
         WitnessCcm.begin()
         counter_module.BLOCK = 4
-        store_module._COMPACT_BYTES = 300
+        store_module.SEGMENT_BYTES = 900
+        store_module.SEGMENTS = 4
         firmware.main.Ccm = WitnessCcm
 
     def __exit__(self, *error):
-        counter_module.BLOCK, store_module._COMPACT_BYTES, firmware.main.Ccm = self._kept
+        counter_module.BLOCK, store_module.SEGMENT_BYTES, store_module.SEGMENTS, firmware.main.Ccm = self._kept
 
 
 def sweep(cuts=1, modes=MODES):

@@ -4,6 +4,7 @@ import bench
 from bench import INTERVAL_S, START, World
 
 import firmware.main
+from firmware.meter import store as store_module
 from firmware.meter.store import Store
 from protocol import wire
 
@@ -37,6 +38,11 @@ def shrink(world, capacity):
         world.boot()
     finally:
         firmware.main.Store = kept
+
+
+def begin_segment(store):
+    store._size = store_module.SEGMENT_BYTES
+    store.commit(store.account, store.registers, ())
 
 
 def test_the_version_is_reported_once_a_boot():
@@ -119,7 +125,7 @@ def test_frames_dropped_by_age_are_told_apart_from_overflow():
     assert len(codes) == len(aged) + 1
 
 
-def test_what_was_told_survives_a_compaction_and_a_restart():
+def test_what_was_told_survives_a_new_segment_and_a_restart():
     world = World()
     shrink(world, 8)
     world.settle()
@@ -127,16 +133,16 @@ def test_what_was_told_survives_a_compaction_and_a_restart():
     world.settle()
     store = world.meter.store
     before = (store.dropped, store.aged, store.told_overflowed, store.told_aged)
-    store._compact()
+    begin_segment(store)
     again = Store(world.storage, 8)
     assert (again.dropped, again.aged, again.told_overflowed, again.told_aged) == before
     assert before[0] == before[2] > 0
 
 
-def test_a_journal_that_never_told_anything_is_read_as_before():
+def test_a_store_that_never_told_anything_is_read_as_before():
     world = settled(World())
     pass_intervals(world, 2)
-    world.meter.store._compact()
+    begin_segment(world.meter.store)
     again = Store(world.storage)
     assert len(again) == len(world.meter.store)
     assert (again.dropped, again.aged, again.told_overflowed, again.told_aged) == (0, 0, 0, 0)
@@ -145,7 +151,8 @@ def test_a_journal_that_never_told_anything_is_read_as_before():
 def test_an_event_that_the_specification_does_not_know_is_not_packed():
     for event in (
         wire.Event(0, 0, 0, ""),
-        wire.Event(6, 0, 0, ""),
+        wire.Event(8, 0, 0, ""),
+        wire.Event(wire.MEASURING_FAULT, 0, 1, ""),
         wire.Event(wire.TAMPER, 0, 1 << 32, ""),
         wire.Event(wire.TAMPER, -1, 0, ""),
         wire.Event(wire.TAMPER, 0, 0, "text"),

@@ -33,9 +33,9 @@ def kept(gateway):
 
 def test_an_event_of_every_code_is_stored_with_its_time_count_and_text(gateway, meter):
     events = [
-        wire.Event(code, NOW - code, code, "1.2.3" if code == wire.FIRMWARE_VERSION else "") for code in wire.EVENTS
+        wire.Event(code, NOW - code, code, "1.2.3" if code in wire.EVENTS_WITH_TEXT else "") for code in wire.EVENTS
     ]
-    assert gateway.judge(meter, [event_frame(meter, event) for event in events], NOW) == ["stored"] * 5
+    assert gateway.judge(meter, [event_frame(meter, event) for event in events], NOW) == ["stored"] * 7
     assert kept(gateway) == [(meter.title, *event, NOW) for event in events]
 
 
@@ -56,7 +56,7 @@ def test_an_event_that_comes_again_is_a_duplicate_and_kept_once(gateway, meter):
 
 def test_an_event_that_the_specification_does_not_know_is_quarantined_and_not_kept(gateway, meter):
     good = wire.pack_event(wire.Event(wire.FIRMWARE_VERSION, NOW, 0, "1.2.3"))
-    bodies = (b"", good[:-1], good + b"\x00", b"\x00" + good[1:], b"\x06" + good[1:], good[:-1] + b"x")
+    bodies = (b"", good[:-1], good + b"\x00", b"\x00" + good[1:], b"\x08" + good[1:], good[:-1] + b"x")
     assert gateway.judge(meter, [event_frame(meter, body) for body in bodies], NOW) == ["quarantined"] * len(bodies)
     assert kept(gateway) == []
 
