@@ -8,6 +8,7 @@ import asyncio
 
 from firmware import configuration, console, enrolling, main
 from firmware.board import boards
+from protocol import wire
 
 
 class Unconnected:
@@ -33,6 +34,8 @@ def start(storage=None):
     except ValueError as error:
         print("hushmeter: this is no meter yet:", error)
         return
+    if settings.trouble:
+        meter.events.notice(wire.DATA_UNUSABLE, "configuration")
     asyncio.run(_run(meter, board, settings))
 
 

@@ -35,7 +35,7 @@ def examine(port: Port, interrupt: bool, registers: bool) -> dict[str, Any]:
         )
     try:
         port.interrupt(fresh=True)
-        machine = board.probe(port)
+        machine = board.probe(port).said
         held = board.look(port)
         test = board.selftest(port) if held.version else None
     finally:

@@ -39,7 +39,8 @@ def flash(port: Port, plan: Plan, tell: Callable[[str], None]) -> bool:
     """Install, check and start. Returns whether all is well; raises PortError, and then says what state it is in."""
     enrolment = read_enrolment(plan.enrolment) if plan.enrolment else None
     port.interrupt(fresh=True)
-    tell(board.probe(port))
+    machine = board.probe(port)
+    tell(machine.said)
     before = board.look(port)
     for line in say.held_lines(before):
         tell(line)
@@ -48,7 +49,7 @@ def flash(port: Port, plan: Plan, tell: Callable[[str], None]) -> bool:
     if kept:
         tell(f"another program's main.py was there: it is kept as {kept}")
     try:
-        install.install(port, lambda place: tell(f"  {place}"))
+        install.install(port, machine.march, lambda place: tell(f"  {place}"))
         after = _configured_and_enrolled(port, plan, enrolment, before, tell)
         sound = _tested(port, after, tell)
         if sound:

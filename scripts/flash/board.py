@@ -10,10 +10,25 @@ from .port import Port, PortError
 
 LEAST_VERSION = (1, 23)
 PLATFORMS = ("esp32", "rp2", "linux")  # those that have a file in firmware/board
+# Behind MPY_VERSION and its sub-version, sys.implementation._mpy says the processor (py/persistentcode.h).
+_MPY_VERSION = 6
+_PROCESSORS = (
+    "",
+    "x86",
+    "x64",
+    "armv6",
+    "armv6m",
+    "armv7m",
+    "armv7em",
+    "armv7emsp",
+    "armv7emdp",
+    "xtensa",
+    "xtensawin",
+)
 _PROBE = """import json, sys
 of = sys.implementation
 print(json.dumps({"name": of.name, "version": list(of.version[:3]), "platform": sys.platform,
-    "machine": getattr(of, "_machine", sys.platform)}))
+    "machine": getattr(of, "_machine", sys.platform), "mpy": getattr(of, "_mpy", 0)}))
 """
 _LOOK = """try:
     from firmware import console
@@ -49,8 +64,16 @@ class Held:
         return self.keys != "none"
 
 
-def probe(port: Port) -> str:
-    """Return "MicroPython 1.x.y on MACHINE"; raises PortError for an interpreter that is too old or another."""
+@dataclass(frozen=True)
+class Machine:
+    """What a board is, for a person, and what its code is compiled for: mpy-cross's name of its processor, or None."""
+
+    said: str
+    march: str | None
+
+
+def probe(port: Port) -> Machine:
+    """Return what answers; raises PortError for an interpreter that is too old or another."""
     found = port.told(_PROBE)
     version = tuple(found["version"])
     said = f"{found['name']} {'.'.join(map(str, version))} on {found['machine']}"
@@ -59,7 +82,15 @@ def probe(port: Port) -> str:
         raise PortError(f"{said}: the meter needs MicroPython {least} or later; put a newer one on the board first")
     if found["platform"] not in PLATFORMS:
         raise PortError(f"{said}: there is no board file for {found['platform']} in firmware/board")
-    return said
+    return Machine(said, _march(found["mpy"]))
+
+
+def _march(mpy: int) -> str | None:
+    """Return the processor, or None where this mpy-cross's files are not its own: then it gets the source."""
+    processor = mpy >> 10
+    if mpy & 0xFF != _MPY_VERSION or not 0 < processor < len(_PROCESSORS):
+        return None
+    return _PROCESSORS[processor]
 
 
 def look(port: Port) -> Held:

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from mpremote.commands import CommandError
 from mpremote.mip import do_mip
 from mpremote.transport import TransportError
 
+from ..firmware_package import Uncompilable, build
 from .port import Port, PortError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,9 +35,9 @@ def version() -> str:
     return str(json.loads(PACKAGE.read_text())["version"])
 
 
-def files() -> dict[str, Path]:
+def files(package: Path = PACKAGE) -> dict[str, Path]:
     """Return what a board receives: place below LIB, local file."""
-    return {target: PACKAGE.parent / source for target, source in json.loads(PACKAGE.read_text())["urls"]}
+    return {target: package.parent / source for target, source in json.loads(package.read_text())["urls"]}
 
 
 def park(port: Port) -> str | None:
@@ -56,18 +58,38 @@ def park(port: Port) -> str | None:
     return kept
 
 
-def install(port: Port, progress: Callable[[str], None]) -> None:
-    """Install every file and check it; ``progress`` is told each one's place. Raises PortError."""
+def install(port: Port, march: str | None, progress: Callable[[str], None]) -> None:
+    """Install every file, compiled for ``march`` (None: the source), and check it. Raises PortError.
+
+    A chip could compile the source by itself, and would need more memory for it than for everything later.
+    ``progress`` is told each file's place.
+    """
+    if march is None:
+        _install(port, PACKAGE, progress)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            package = build(Path(folder) / "package", march)
+        except Uncompilable as error:
+            raise PortError(str(error)) from None
+        _install(port, package, progress)
+
+
+def _install(port: Port, package: Path, progress: Callable[[str], None]) -> None:
     state = SimpleNamespace(transport=port.transport, did_action=lambda: None, ensure_raw_repl=lambda: None)
-    arguments = SimpleNamespace(command=["install"], packages=[str(PACKAGE)], index=None, target=LIB, mpy=None)
+    arguments = SimpleNamespace(command=["install"], packages=[str(package)], index=None, target=LIB, mpy=None)
     try:
         with contextlib.redirect_stdout(_Lines(progress)):
             do_mip(state, arguments)
-        wrong = [target for target, path in files().items() if not _is_there(port, target, path)]
+        wrong = [target for target, path in files(package).items() if not _is_there(port, target, path)]
+        _drop_twins(port, list(files(package)))
     except (CommandError, TransportError, OSError) as error:
         raise PortError(f"the files could not be written: {_last_line(error)}") from None
     if wrong:
         raise PortError(f"{len(wrong)} files arrived damaged, the first is {wrong[0]}: run the same command again")
+    place = port.run("import firmware\nprint(firmware.__file__)").strip()
+    if not place.startswith(LIB + "/"):
+        raise PortError(f"the board takes another copy of the firmware first, {place}: remove it and run this again")
 
 
 def release(port: Port) -> None:
@@ -78,6 +100,14 @@ def release(port: Port) -> None:
             raise PortError("main.py arrived damaged: run the same command again")
     except (TransportError, OSError) as error:
         raise PortError(f"main.py could not be written: {_last_line(error)}") from None
+
+
+def _drop_twins(port: Port, targets: list[str]) -> None:
+    """Remove what an installation of the other kind left: the interpreter takes a .py before a .mpy."""
+    for target in targets:
+        twin = target.removesuffix(".mpy") + ".py" if target.endswith(".mpy") else target.removesuffix(".py") + ".mpy"
+        if port.transport.fs_exists(f"{LIB}/{twin}"):
+            port.transport.fs_rmfile(f"{LIB}/{twin}")
 
 
 def _is_there(port: Port, target: str, path: Path, folder: str = LIB + "/") -> bool:

@@ -7,6 +7,7 @@ import pytest
 from conftest import OTHER, ROOT, TITLE, provisioning
 from raw_repl import StandIn, package_targets, piece
 
+from scripts.firmware_package import build
 from scripts.flash import board, install
 from scripts.flash.port import Port, PortError
 
@@ -19,15 +20,18 @@ def snapshot(folder):
     return {path.name: path.read_bytes() for path in (folder / "meter").iterdir()}
 
 
-def test_a_blank_board_gets_every_file_and_its_main(stand_in, typed):
+def test_a_blank_board_gets_every_file_and_its_main(stand_in, typed, tmp_path):
     code, said = typed(stand_in.path)
     assert code == 0, said
     assert "there is no Hushmeter on it yet" in said
     assert "sealing      right" in said
     assert "It is no meter yet" in said
-    for target, path in install.files().items():
+    for target, path in install.files(build(tmp_path / "package", "x64")).items():
         there = stand_in.folder / "lib" / target
         assert hashlib.sha256(there.read_bytes()).digest() == hashlib.sha256(path.read_bytes()).digest(), target
+    assert {target.removesuffix(".py") for target in package_targets()} == {
+        str(path.relative_to(stand_in.folder / "lib").with_suffix("")) for path in stand_in.folder.rglob("*.mpy")
+    }
     assert (stand_in.folder / "main.py").read_bytes() == install.STARTER.read_bytes()
 
 
@@ -50,12 +54,13 @@ def test_an_update_keeps_registers_keys_counters_and_frames(stand_in, typed, enr
         port.interrupt(fresh=True)
         port.run(LIVED)
     before = snapshot(stand_in.folder)
-    assert len(before["journal"]) > 500
+    kept = {name: data for name, data in before.items() if name not in ("counter", "selftest")}
+    assert len(b"".join(kept.values())) > 500
     code, said = typed(stand_in.path)
     assert code == 0, said
     assert f"kept: the keys of {TITLE}, its registers and counters, 3 frames" in said
     after = snapshot(stand_in.folder)
-    for name in ("journal", "keys"):
+    for name in kept:
         assert after[name] == before[name]
     assert after["counter"] > before["counter"]  # the start behind the update reserved anew: never back
 
@@ -100,7 +105,7 @@ def test_an_enrolment_is_replaced_when_it_is_said(stand_in, typed, enrolment):
     code, said = typed(stand_in.path, "--enrolment", enrolment(OTHER), "--replace-enrolment")
     assert code == 0, said
     assert f"meter {OTHER} runs firmware" in said
-    assert not piece(stand_in.folder, "journal")
+    assert b"salt" not in b"".join(snapshot(stand_in.folder).values())
     assert piece(stand_in.folder, "counter") >= counter
     assert bytes.fromhex(TITLE) not in piece(stand_in.folder, "keys")
 
@@ -125,11 +130,32 @@ def test_a_cable_that_is_pulled_leaves_a_meter_that_runs_nothing_half_and_loses_
 def test_a_file_that_arrives_damaged_is_found(stand_in, monkeypatch):
     wrong = install.files()
     wrong["firmware/status.py"] = ROOT / "firmware" / "console.py"
-    monkeypatch.setattr(install, "files", lambda: wrong)
+    monkeypatch.setattr(install, "files", lambda package: wrong)
     with Port(stand_in.path) as port:
         port.interrupt(fresh=True)
         with pytest.raises(PortError, match=r"1 files arrived damaged, the first is firmware/status\.py"):
-            install.install(port, lambda _: None)
+            install.install(port, None, lambda _: None)
+
+
+def test_source_that_was_there_before_does_not_shadow_what_is_compiled(stand_in, typed):
+    with Port(stand_in.path) as port:
+        port.interrupt(fresh=True)
+        install.install(port, None, lambda _: None)
+        stale = stand_in.folder / "lib" / "firmware" / "status.py"
+        stale.write_text("an older firmware")
+        port.interrupt(fresh=True)
+        install.install(port, "x64", lambda _: None)
+    assert not stale.exists()
+    assert stale.with_suffix(".mpy").exists()
+
+
+def test_another_copy_that_the_board_would_take_first_is_named(stand_in):
+    (stand_in.folder / "firmware").mkdir()
+    (stand_in.folder / "firmware" / "__init__.py").write_text("")
+    with Port(stand_in.path) as port:
+        port.interrupt(fresh=True)
+        with pytest.raises(PortError, match=r"another copy of the firmware first, firmware/__init__\.py"):
+            install.install(port, None, lambda _: None)
 
 
 def test_another_programs_main_is_kept(stand_in, typed):
@@ -204,10 +230,21 @@ def test_a_port_without_micropython_says_how_to_put_it_there(typed):
 def test_an_interpreter_that_is_too_old_or_another_is_refused(found, said):
     class Told:
         def told(self, code):
-            return {"machine": "a board", **found}
+            return {"machine": "a board", "mpy": 0, **found}
 
     with pytest.raises(PortError, match=said):
         board.probe(Told())
+
+
+@pytest.mark.parametrize(
+    ("mpy", "march"), [(0x2B06, "xtensawin"), (0x1306, "armv6m"), (0x1305, None), (0x0006, None), (0x3006, None)]
+)
+def test_code_is_compiled_for_the_boards_processor_or_is_source(mpy, march):
+    class Told:
+        def told(self, code):
+            return {"machine": "a board", "mpy": mpy, "name": "micropython", "version": [1, 25, 0], "platform": "rp2"}
+
+    assert board.probe(Told()).march == march
 
 
 def test_nothing_that_a_tool_sends_shows_in_a_failure(stand_in):
