@@ -110,10 +110,10 @@ class Rp2040:
     def cut_power(self) -> None:
         """End it as a power cut does: what flash holds now is all that is left."""
         self._process.kill()
-        self.stop()
+        self._process.wait()
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and let its ptys go."""
         if self._process.poll() is None:
             self._process.terminate()
         self._process.wait()

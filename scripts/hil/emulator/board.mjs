@@ -90,16 +90,27 @@ function wireUart(mcu) {
   };
 }
 
+// A host that has nothing to say says nothing. The stock one answers every request with an empty packet, which keeps
+// the board from ever sleeping and the emulator busy.
 function wireConsole(mcu) {
-  const cdc = new USBCDC(mcu.usbCtrl);
+  const usb = mcu.usbCtrl;
+  const cdc = new USBCDC(usb);
   let connected = false;
+  let asked = 0; // bytes that the board has room for
   cdc.onDeviceConnected = () => {
     connected = true;
     say({ ready: true });
   };
   cdc.onSerialData = (bytes) => write(CONSOLE, bytes);
+  usb.onEndpointRead = (endpoint, size) => {
+    if (endpoint === cdc.outEndpoint) asked = size;
+  };
   return () => {
-    if (connected) for (const byte of read(CONSOLE, 256 - Math.min(256, cdc.txFIFO.itemCount))) cdc.sendSerialByte(byte);
+    if (!connected || !asked) return;
+    const bytes = read(CONSOLE, asked);
+    if (!bytes.length) return;
+    asked = 0;
+    usb.endpointReadDone(cdc.outEndpoint, bytes);
   };
 }
 
