@@ -19,7 +19,7 @@ _TEXT = 64  # characters
 KEYS = {
     "link": ("none", None),
     "host": ("", None),
-    "port": (4059, (1, 65535)),
+    "port": (8765, (1, 65535)),
     "wifi_name": ("", None),
     "uart": (1, (0, 2)),
     "uart_pins": ([17, 16], (0, 48)),

@@ -11,10 +11,10 @@ from raw_repl import StandIn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hil"))
 
-from real_concentrator import Concentrator, no_conflict  # noqa: E402 - the path has to be set first
+from real_concentrator import Concentrator, no_conflict
 
-from protocol import wire  # noqa: E402
-from scripts.flash.port import Port  # noqa: E402
+from protocol import wire
+from scripts.flash.port import Port
 
 INTERVAL_S = 10
 PATIENCE_S = 90
