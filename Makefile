@@ -87,6 +87,10 @@ bench: setup $(BENCH)/.complete ## measure Paillier and the concentrator's path 
 torture: setup ## cut power, kill, flood and fail the disk under the concentrator (ARGS="--kills N --power-cuts N --frames N")
 	@$(PY) -m scripts.torture $(ARGS)
 
+.PHONY: flash-cuts
+flash-cuts: setup ## cut a meter's power at every operation of its flash (ARGS="SEEDS [STRIDE [PLANT]]")
+	@$(PY) tests/firmware/flash_cuts.py $(ARGS)
+
 .PHONY: bench-gateway
 bench-gateway: setup ## measure a real concentrator under a street's load, some minutes (ARGS="--help" for options)
 	@$(PY) -m scripts.bench_gateway $(ARGS)

@@ -26,6 +26,7 @@ MODULES = (
     "test_meter_instrument",
     "test_meter_console",
     "test_meter_power_cuts",
+    "test_meter_flash_cuts",
 )
 
 
