@@ -27,10 +27,10 @@ BLOB_ADDRESS = 0x10000000 + FLASH_BYTES  # behind the chip's two megabytes: the 
 SEALS = 20
 
 
-@pytest.fixture
-def package(tmp_path):
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
     """The firmware's files and the test's, compiled for the RP2040."""
-    made = build(tmp_path / "package", "armv6m")
+    made = build(tmp_path_factory.mktemp("package") / "files", "armv6m")
     for name in ("clamp", "rp2_main"):
         compile_file(DEVICE / f"{name}.py", f"{name}.py", made.parent / f"{name}.mpy", "armv6m")
     return made
@@ -41,6 +41,19 @@ def flash(hil, tmp_path):
     """A new chip with MicroPython on it."""
     file = tmp_path / "flash.bin"
     file.write_bytes(flash_image(hil.rp2040.read_bytes()))
+    return file
+
+
+@pytest.fixture(scope="module")
+def installed(hil, package, tmp_path_factory):
+    """A chip with MicroPython and the firmware on it, put there by mip, and what figures need."""
+    file = tmp_path_factory.mktemp("installed") / "flash.bin"
+    file.write_bytes(flash_image(hil.rp2040.read_bytes()))
+    with Rp2040(file) as board:
+        mpremote("mip", "install", str(package), console=board.console.path, folder=ROOT)
+        for name in ("blob_vectors", "seal_timing", "converting"):
+            copy(board, (DEVICE / f"{name}.py", f"{name}.py"))
+        copy(board, (ROOT / "tests" / "micropython" / "vectors.py", "vectors.py"))
     return file
 
 
@@ -105,26 +118,33 @@ def check_details(concentrator):
         assert behind.import_register == before.import_register + behind.import_mwh
 
 
-def test_every_official_ccm_vector_is_right_and_sealing_takes_so_long(flash, package, vectors, say):
+def run(board, command):
+    return mpremote("exec", command, console=board.console.path, timeout_s=1200).strip()
+
+
+def test_every_official_ccm_vector_is_right_and_sealing_takes_so_long(installed, vectors, tmp_path, say):
     cases, count = blob(vectors)
-    with flash.open("r+b") as file:
-        file.seek(FLASH_BYTES)
-        file.write(cases)
+    flash = tmp_path / "flash.bin"
+    flash.write_bytes(installed.read_bytes() + cases)
     with Rp2040(flash) as board:
-        mpremote("mip", "install", str(package), console=board.console.path, folder=ROOT)
-        copy(
-            board,
-            (DEVICE / "blob_vectors.py", "blob_vectors.py"),
-            (DEVICE / "seal_timing.py", "seal_timing.py"),
-            (ROOT / "tests" / "micropython" / "vectors.py", "vectors.py"),
-        )
-
-        def run(command):
-            return mpremote("exec", command, console=board.console.path, timeout_s=1200).strip()
-
-        us = int(run(f"import seal_timing; seal_timing.report({SEALS})").split()[2])
+        us = int(run(board, f"import seal_timing; seal_timing.report({SEALS})").split()[2])
         say(f"RP2040: {us / SEALS / 1000:.2f} ms to seal a READING at 125 MHz")
-        printed = run(f"import blob_vectors as v; v.report_at({BLOB_ADDRESS}, {len(cases)})")
+        printed = run(board, f"import blob_vectors as v; v.report_at({BLOB_ADDRESS}, {len(cases)})")
     say(f"RP2040: {printed}")
     right, refused, wrong = judged(printed)
     assert (right + refused, wrong) == (count, 0)
+
+
+@pytest.mark.parametrize("renews", [False, True])
+def test_two_channels_stay_apart_and_every_turn_counts_once(installed, tmp_path, renews):
+    flash = tmp_path / "flash.bin"
+    flash.write_bytes(installed.read_bytes())
+    with Rp2040(flash, {"0": {"volts": 0, "stuck": 1000}, "1": {"volts": 0, "stuck": 3000}}) as board:
+        figures = run(board, f"import converting; converting.run({renews})").split()[1:]
+    us, turns, mixed, lost, late, lost_later, first, second = map(int, figures)
+    assert (mixed, lost) == (0, 0)
+    assert abs(turns - 2000 * us // 1_000_000) <= 4
+    # Asked a second late it says what it has and what it has not, and together that is the second.
+    assert lost_later > 0
+    assert abs(late + lost_later - 2000) <= 80
+    assert (first, second) == (1000, 3000)
