@@ -95,9 +95,33 @@ flash-cuts: setup ## cut a meter's power at every operation of its flash (ARGS="
 bench-gateway: setup ## measure a real concentrator under a street's load, some minutes (ARGS="--help" for options)
 	@$(PY) -m scripts.bench_gateway $(ARGS)
 
+.PHONY: metrology
+metrology: setup ## measure emulated meters' errors over their range, some minutes (ARGS="--quick --picture FILE")
+	@$(PY) -m scripts.metrology $(ARGS)
+
+.PHONY: drain
+drain: setup ## let the MDMS be away, then back, and measure how fast the outbox drains (ARGS="--hours N --meters N")
+	@$(PY) -m scripts.drain $(ARGS)
+
 .PHONY: figures
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)
+
+.PHONY: forecast
+forecast: setup ## measure the day-ahead forecast on real homes, beside seasonal-naive ones (needs the data of ../shared)
+	@$(PY) -m scripts.forecast_check $(ARGS)
+
+.PHONY: leakage
+leakage: setup ## measure what sums of real homes give away of one of them, by their number (needs the data of ../shared)
+	@$(PY) -m scripts.leakage_check $(ARGS)
+
+.PHONY: analog
+analog: setup ## print the arithmetic of the meter's circuit: ranges, resolution, error budget, rules
+	@$(PY) -m hardware analog
+
+.PHONY: hardware
+hardware: setup ## make the circuit's pictures, bill of materials and tables from hardware/circuit.toml (ARGS=--check)
+	@$(PY) -m hardware draw $(ARGS)
 
 PREFIX ?= /opt/hushmeter
 .PHONY: install-gateway

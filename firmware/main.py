@@ -3,6 +3,7 @@
 import asyncio
 from collections import namedtuple
 
+from firmware.meter import calibration
 from firmware.meter.clock import Clock
 from firmware.meter.counter import Counter
 from firmware.meter.events import Events
@@ -10,6 +11,7 @@ from firmware.meter.instrument import Instrument
 from firmware.meter.keys import Keys, provision
 from firmware.meter.lengths import Lengths
 from firmware.meter.link import Link
+from firmware.meter.measuring import Measuring
 from firmware.meter.seal import Ccm
 from firmware.meter.store import Store
 
@@ -17,12 +19,14 @@ VERSION = "0.1.0"
 Meter = namedtuple("Meter", ("keys", "store", "link", "instrument", "clock", "events", "sensor"))
 
 _TICK_MS = 200
+_PUMP_MS = 40
 
 
 def build(board, sensor, interval_s, detail_s, provisioning=None, quality=0):
     """Return a Meter whose parts know each other.
 
-    ``board``: storage, monotonic_ms(), machine_ms(), random(n) (board/unix.py). ``provisioning``: the enrolment's
+    ``board``: storage, monotonic_ms(), machine_ms(), random(n), and a converter where it measures (README.md).
+    ``sensor``: what gives the energies; None: the board's converter does. ``provisioning``: the enrolment's
     dict at the first start (keys.provision), later None. ``interval_s`` and ``detail_s`` count until a CONFIG sets
     others. Raises ValueError where keys or storage are unusable.
     """
@@ -34,6 +38,9 @@ def build(board, sensor, interval_s, detail_s, provisioning=None, quality=0):
     lengths = Lengths(board.storage, interval_s, detail_s)
     link = Link(ccm, keys, counter, clock, store, lengths, board.random)
     events = Events(ccm, keys, counter, store, VERSION)
+    if sensor is None:
+        held = calibration.load(board.storage)
+        sensor = Measuring(board.converter, held, lambda: clock.utc_ms(board.monotonic_ms()), events.notice, print)
     instrument = Instrument(sensor, ccm, keys, counter, clock, store, lengths, events, quality)
     return Meter(keys, store, link, instrument, clock, events, sensor)
 
@@ -69,8 +76,13 @@ async def _live(meter, board, carry):
             wake.set()
 
     carrier = asyncio.create_task(carry(wake, measure))
+    # What samples is asked for its samples more often than the periods are looked at.
+    pump = getattr(meter.sensor, "pump", None)
+    wait_ms = _PUMP_MS if pump else _TICK_MS
     while not carrier.done():
+        if pump:
+            pump()
         measure()
         board.feed()
-        await asyncio.sleep_ms(_TICK_MS)
+        await asyncio.sleep_ms(wait_ms)
     await carrier

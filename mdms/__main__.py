@@ -3,6 +3,7 @@
 What cannot start says so in one line on stderr: exit code 2 for a configuration, 1 for anything else.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -55,6 +56,8 @@ def serve(path: Path) -> None:
     """
     config = load_mdms_config(path)
     start_logging("serve")
+    # The forecasts' matrices are tiny: BLAS threads would only wait for each other beside the server's own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .web import serve as run
 
     run(config)

@@ -22,6 +22,7 @@ LEAST_CONTRIBUTORS = 2  # a "sum" of one is a reading
 ADVISED_CONTRIBUTORS = 50
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5), LoadCredential=
 ORIGIN = re.compile(r"(https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)\Z")
+REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 CURRENCY = re.compile(r"[A-Z]{3}\Z")
 MOST_MICRO = 1 << 40
 
@@ -52,6 +53,8 @@ class MdmsConfig:
     log_key: EccKey | None = None
     tariff_micro_per_kwh: int | None = None
     currency: str = "EUR"
+    feeders: Path | None = None
+    regions: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,19 @@ class _Table:
             raise self.wrong("clock", "simulated time is refused without unsafe_simulated_clock = true")
         return self.address("clock", rest)
 
+    def regions(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the regions, each with its neighbourhoods, in the file's order."""
+        found = []
+        for name, members in self.take("regions", dict, {}).items():
+            if not REGION.match(name):
+                raise self.wrong("regions", f"{name!r} is no name: small letters, digits and hyphens")
+            if not isinstance(members, list) or not members or not all(isinstance(it, str) for it in members):
+                raise self.wrong("regions", f"{name} must be a list of neighbourhoods")
+            if len(set(members)) != len(members):
+                raise self.wrong("regions", f"{name} names a neighbourhood twice")
+            found.append((name, tuple(members)))
+        return tuple(found)
+
     def has(self, key: str) -> bool:
         return key in self._left
 
@@ -176,6 +192,8 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         log_key=table.key("log_key") if table.has("log_key") else None,
         tariff_micro_per_kwh=table.take("tariff_micro_per_kwh", int, None),
         currency=table.text("currency", "EUR"),
+        feeders=table.optional_place("feeders"),
+        regions=table.regions(),
     )
     _check_pages(table, config)
     table.nothing_left()

@@ -49,7 +49,7 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook) 
     log = LogReader(config.release_log, config.deployment, config.log_key) if config.release_log else None
     app.register_blueprint(Blueprint("pages", __name__, static_folder="static", static_url_path="/static"))
     app.register_blueprint(account_routes(store, limiter))
-    app.register_blueprint(supplier_routes(store, book, tariff))
+    app.register_blueprint(supplier_routes(store, book, tariff, _regions(config, book), config.feeders))
     app.register_blueprint(portal_routes(store, book, origins, tariff, limiter))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)
@@ -63,6 +63,16 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook) 
 
     # First of all: nothing else looks at a request that is not for this server.
     app.before_request_funcs.setdefault(None, []).insert(0, refuse_other_hosts)
+
+
+def _regions(config: MdmsConfig, book: RosterBook) -> dict[str, tuple[str, ...]]:
+    for region, members in config.regions:
+        unknown = [name for name in members if not book.versions(name)]
+        if unknown:
+            raise CannotStart(f"regions: {region}: no roster of {unknown[0]}")
+        if len({(book.versions(name)[0].zone, book.versions(name)[0].interval_s) for name in members}) > 1:
+            raise CannotStart(f"regions: {region}: its neighbourhoods have different zones or intervals")
+    return dict(config.regions)
 
 
 def _wrong_host(config: MdmsConfig) -> str:

@@ -72,8 +72,8 @@ class LoadRelease:
 class Bill:
     """The key holder's decision on one tenancy's period; energies in mWh, None unless released.
 
-    ``windows`` counts the filled windows that were asked for, ``estimated`` those of them with fewer intervals
-    than expected; ``batch`` is as a load's.
+    ``windows`` counts the filled windows that were asked for, ``estimated`` those of them in which intervals
+    are missing or were not plainly measured; ``batch`` is as a load's.
     """
 
     pseudonym: str
@@ -297,13 +297,14 @@ class Store:
                 billing_windows.c.present,
                 billing_windows.c.expected,
                 billing_windows.c.filled,
+                billing_windows.c.quality,
                 billing_windows.c.bill,
             )
             .where(billing_windows.c.pseudonym == pseudonym, billing_windows.c.window_start < until)
             .order_by(billing_windows.c.window_start)
         )
         return [
-            StoredWindow(row.window_start, row.present, row.expected, row.filled, row.bill is not None)
+            StoredWindow(row.window_start, row.present, row.expected, row.filled, row.bill is not None, row.quality)
             for row in self._rows(query)
         ]
 

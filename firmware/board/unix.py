@@ -13,9 +13,13 @@ _VTIME, _VMIN = 5, 6  # places in a terminal's control characters (Linux)
 
 
 class Board:
-    """What a meter needs of its board. ``monotonic_ms`` may be handed in: a simulated street lives in its own."""
+    """What a meter needs of its board. ``monotonic_ms`` may be handed in: a simulated street lives in its own.
 
-    def __init__(self, directory, monotonic_ms=None):
+    ``converter``: None, or a Waveform: what it measures.
+    """
+
+    def __init__(self, directory, monotonic_ms=None, converter=None):
+        self.converter = converter
         self.storage = Storage(directory)
         self.machine_ms = Ticks()
         self.monotonic_ms = monotonic_ms or self.machine_ms

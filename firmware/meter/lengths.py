@@ -16,6 +16,7 @@ _NAME = "lengths"
 _VERSION = 1
 _RECORD = ">BHHHHI"  # version, interval and detail length in force, those that follow, from when on (UTC seconds)
 _RECORD_BYTES = 13
+_ERASED = b"\x00"  # instead of a record: a new enrolment has no lengths of the one before
 
 
 class Lengths:
@@ -28,7 +29,7 @@ class Lengths:
         self._now = self._next = (interval_s, detail_s)
         self.change = 0
         data = storage.read(_NAME)
-        if data:
+        if data is not None and data != _ERASED:
             self._now, self._next, self.change = _unpack(data)
 
     def at(self, utc_s):
@@ -56,7 +57,8 @@ class Lengths:
 
 def erase(storage):
     """Forget what a CONFIG ever set."""
-    storage.replace(_NAME, b"")
+    if storage.read(_NAME) is not None:
+        storage.replace(_NAME, _ERASED)
 
 
 def _unpack(data):

@@ -10,27 +10,41 @@ from datetime import tzinfo
 from functools import lru_cache
 from typing import Protocol
 
+from protocol import wire
 from protocol.windows import Span, windows
 
 from ..periods import Periods, has_ended, last_window
 
+# What the meter did not plainly measure: a clamp alone, or a fault or a calibration that made it guess.
+ESTIMATES = wire.APPARENT_ONLY | wire.ESTIMATED
+
 
 @dataclass(frozen=True, slots=True)
 class StoredWindow:
-    """A reported window. ``spent``: it stands in a bill that was opened, and never enters another."""
+    """A reported window. ``spent``: it stands in a bill that was opened, and never enters another.
+
+    ``quality``: the bits of its readings.
+    """
 
     start: int
     present: int
     expected: int
     filled: bool
     spent: bool
+    quality: int = 0
+
+    @property
+    def estimated(self) -> bool:
+        """Say whether intervals are missing, or were not plainly measured."""
+        return self.present < self.expected or bool(self.quality & ESTIMATES)
 
 
 @dataclass(frozen=True, slots=True)
 class DueBill:
     """A bill to ask for: its period and the starts of its windows, in order.
 
-    ``windows`` counts those with energy, ``estimated`` those of them in which intervals are missing.
+    ``windows`` counts those with energy, ``estimated`` those of them in which intervals are missing or were not
+    plainly measured.
     """
 
     period: Span
@@ -70,7 +84,7 @@ def due_bill(
     if not all(start in unspent for start in starts):
         return None
     filled = [unspent[start] for start in starts if unspent[start].filled]
-    estimated = sum(window.present < window.expected for window in filled)
+    estimated = sum(window.estimated for window in filled)
     return DueBill(period, starts, len(filled), estimated)
 
 

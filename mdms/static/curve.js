@@ -34,7 +34,8 @@ export class Curve {
   #plot;
   #bands = [];
 
-  constructor(element, zone) {
+  /** `forecast`: three columns more, what was expected, and the low and high end of an interval around it. */
+  constructor(element, zone, { forecast = false } = {}) {
     const grid = { stroke: () => colour("--line"), width: 1 };
     const axis = { stroke: () => colour("--soft"), grid, ticks: { show: false } };
     const line = (label, name, fill) => ({
@@ -59,11 +60,13 @@ export class Curve {
           { label: "Time", value: (_plot, at) => (at ? moment(at, zone) : "–") },
           line("Import", "--import", "--import-soft"),
           line("Export", "--export"),
+          ...(forecast ? foretold(line) : []),
         ],
+        bands: forecast ? [{ series: [5, 4], fill: () => colour("--forecast-soft") }] : [],
         cursor: { y: false },
         hooks: { drawClear: [(plot) => this.#shade(plot)] },
       },
-      [[], [], []],
+      Array.from({ length: forecast ? 6 : 3 }, () => []),
       element,
     );
     new ResizeObserver(() => this.#plot.setSize({ width: Math.max(element.clientWidth, 200), height: HEIGHT })).observe(element);
@@ -93,6 +96,12 @@ export class Curve {
     }
     plot.ctx.restore();
   }
+}
+
+function foretold(line) {
+  const expected = { ...line("Forecast", "--forecast"), dash: [6, 4], width: 1.5 };
+  const edge = (label) => ({ ...line(label, "--forecast"), width: 0 });
+  return [expected, edge("Low"), edge("High")];
 }
 
 function highest(column) {

@@ -58,7 +58,7 @@ export class Mine {
   takeBills({ price, bills }) {
     part("price").textContent = price ? `${price} per imported kWh.` : "";
     const lines = bills.map((bill) => {
-      const estimated = bill.estimated ? `intervals missing in ${bill.estimated} of ${bill.windows} windows` : "";
+      const estimated = bill.estimated ? `estimate: intervals missing or estimated in ${bill.estimated} of ${bill.windows} windows` : "";
       const remark = bill.status === "released" ? estimated : bill.why;
       return line([bill.period], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
     });

@@ -11,7 +11,7 @@ const WAITING = "waiting";
 const place = document.getElementById("loads");
 const part = (id) => document.getElementById(id);
 const { url, zone } = place.dataset;
-const curve = new Curve(part("chart"), zone);
+const curve = new Curve(part("chart"), zone, { forecast: true });
 
 let chosen = "";
 let shown = null;
@@ -40,8 +40,8 @@ async function look() {
   const asked = chosen;
   const answer = await ask(url, { ...(asked && { day: asked }), ...(shown && { held: shown.day, behind: known() }) });
   if (asked !== chosen) return;
-  if (shown && answer.day !== shown.day) loads = new Map();
-  shown = answer;
+  if (shown && answer.day !== shown.day) forget();
+  shown = { ...answer, forecast: answer.forecast ?? shown?.forecast };
   for (const load of answer.loads) loads.set(load.start, load);
   draw();
 }
@@ -52,15 +52,9 @@ function draw() {
   if (!shown.day) return;
   const all = inOrder();
   const released = all.filter((load) => load.status === RELEASED);
-  const intervals = all.map((load) => ({
-    start: load.start,
-    end: load.end,
-    values: load.status === RELEASED
-      ? [kilowatts(load.import_mwh, load.end - load.start), kilowatts(load.export_mwh, load.end - load.start)]
-      : null,
-  }));
+  const intervals = withForecast(all);
   const withheld = all.filter((load) => load.status !== RELEASED && load.status !== WAITING);
-  curve.show(steps(intervals, 2), shown.start, shown.end, withheld.map((load) => [load.start, load.end]));
+  curve.show(steps(intervals, 5), shown.start, shown.end, withheld.map((load) => [load.start, load.end]));
   const sum = (name) => (released.length ? `${kwh(released.reduce((total, load) => total + load[name], 0))} kWh` : "–");
   part("import").textContent = sum("import_mwh");
   part("export").textContent = sum("export_mwh");
@@ -69,7 +63,38 @@ function draw() {
   const last = all.at(-1);
   part("contributors").textContent = last ? `${last.contributors} of ${last.expected}` : "–";
   tellWithheld(withheld);
+  tellForetold(released);
   part("rows").replaceChildren(...all.map(lineOf).reverse());
+}
+
+// One row of values an interval: import, export, and what was forecast of the import: expected, low, high.
+function withForecast(all) {
+  const rows = new Map((shown.forecast ?? []).map((point) => [point.start, { start: point.start, end: point.end, point }]));
+  for (const load of all) rows.set(load.start, { ...rows.get(load.start), start: load.start, end: load.end, load });
+  return [...rows.values()].sort((a, b) => a.start - b.start).map(({ start, end, load, point }) => {
+    const power = (mwh) => (mwh === null || mwh === undefined ? null : kilowatts(mwh, end - start));
+    const decided = load?.status === RELEASED;
+    if (!decided && !point) return { start, end, values: null };
+    return {
+      start, end,
+      values: [
+        decided ? power(load.import_mwh) : null, decided ? power(load.export_mwh) : null,
+        power(point?.expected_mwh), power(point?.low_mwh), power(point?.high_mwh),
+      ],
+    };
+  });
+}
+
+function tellForetold(released) {
+  const points = new Map((shown.forecast ?? []).map((point) => [point.start, point]));
+  const both = released.filter((load) => points.has(load.start) && load.import_mwh > 0);
+  const errors = both.map((load) => Math.abs(points.get(load.start).expected_mwh - load.import_mwh) / load.import_mwh);
+  const mean = errors.reduce((total, each) => total + each, 0) / errors.length;
+  const told = !points.size ? "No forecast yet: it is made of whole days before this one."
+    : `Forecast at midnight: ${kwh([...points.values()].reduce((total, point) => total + point.expected_mwh, 0))} kWh for the day`
+      + (errors.length ? `; off by ${(mean * 100).toFixed(1)} % in the mean of ${errors.length} intervals so far.` : ".");
+  if (part("foretold").textContent !== told) part("foretold").textContent = told;
+  part("foretold").hidden = false;
 }
 
 function tellWithheld(withheld) {

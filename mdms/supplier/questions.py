@@ -1,9 +1,11 @@
 """What the supplier's pages ask of the database: reports' counts and released sums, and never a row."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, func, select
 
+from ..loads import Interval
 from ..reasons import WAITING
 from ..store import BILL_COLUMNS, Bill, Store
 from ..tables import bills, interval_loads, load_releases
@@ -40,11 +42,26 @@ def newest_interval(store: Store, neighbourhood: str) -> int | None:
 
 def loads_within(store: Store, neighbourhood: str, start: int, end: int) -> list[ShownLoad]:
     """Return the intervals that start in start <= t < end, in order."""
+    return [
+        ShownLoad(
+            row.interval_start,
+            row.interval_end,
+            row.contributors,
+            row.expected,
+            row.status or WAITING,
+            row.import_mwh,
+            row.export_mwh,
+        )
+        for row in store.ask(_loads_within(neighbourhood, start, end))
+    ]
+
+
+def _loads_within(neighbourhood: str, start: int, end: int) -> Select[Any]:
     same = and_(
         load_releases.c.neighbourhood == interval_loads.c.neighbourhood,
         load_releases.c.interval_start == interval_loads.c.interval_start,
     )
-    query = (
+    return (
         select(
             interval_loads.c.interval_start,
             interval_loads.c.interval_end,
@@ -62,17 +79,13 @@ def loads_within(store: Store, neighbourhood: str, start: int, end: int) -> list
         )
         .order_by(interval_loads.c.interval_start)
     )
+
+
+def intervals_within(store: Store, neighbourhood: str, start: int, end: int) -> list[Interval]:
+    """Return the same as what `mdms.loads` works on: an interval that waits or is withheld has no energy."""
     return [
-        ShownLoad(
-            row.interval_start,
-            row.interval_end,
-            row.contributors,
-            row.expected,
-            row.status or WAITING,
-            row.import_mwh,
-            row.export_mwh,
-        )
-        for row in store.ask(query)
+        Interval(row[0], row[1], row[5], row[6], row[2], row[3])
+        for row in store.ask(_loads_within(neighbourhood, start, end))
     ]
 
 

@@ -1,30 +1,45 @@
 """The supplier's pages. What they show are counts and released sums, and the reason where a sum is withheld."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta, tzinfo
+from pathlib import Path
 from urllib.parse import quote
 
-from flask import Blueprint, Response, abort, render_template, request
+from flask import Blueprint, Response, abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from .. import formats
 from ..accounts.sessions import only
 from ..accounts.users import SUPPLIER
 from ..billing.money import FlatTariff
+from ..feeders import BadFeederFile
 from ..ingest.routes import answer_json
+from ..loads.regions import region_load
 from ..reasons import WAITING, words
 from ..rosters import RosterBook
 from ..store import RELEASED, Store
+from .balances import feeder_balance
 from .days import day_holding, parse_day, span_of
-from .questions import ShownLoad, billing_periods, bills_of_period, loads_within, newest_interval
+from .foresight import Foresight
+from .questions import ShownLoad, billing_periods, bills_of_period, intervals_within, loads_within, newest_interval
+from .year import first_of, label_json, year
 
 BILLS_A_PAGE = 200
 
 
-def supplier_routes(store: Store, book: RosterBook, tariff: FlatTariff | None) -> Blueprint:
+def supplier_routes(
+    store: Store,
+    book: RosterBook,
+    tariff: FlatTariff | None,
+    regions: Mapping[str, Sequence[str]],
+    feeders: Path | None,
+) -> Blueprint:
     """Return the blueprint of the supplier's door."""
     routes = Blueprint("supplier", __name__, url_prefix="/supplier")
     routes.before_request(only(SUPPLIER, "accounts.login"))
+    foresight = Foresight(store, book)
 
     def known(name: str) -> str:
         if not book.versions(name):
@@ -34,7 +49,7 @@ def supplier_routes(store: Store, book: RosterBook, tariff: FlatTariff | None) -
     @routes.get("/")
     def overview() -> ResponseReturnValue:
         streets = [_summary(store, book, name) for name in book.neighbourhoods()]
-        return render_template("supplier/overview.html", streets=streets)
+        return render_template("supplier/overview.html", streets=streets, regions=regions)
 
     @routes.get("/neighbourhoods/<name>/")
     def neighbourhood(name: str) -> ResponseReturnValue:
@@ -46,7 +61,76 @@ def supplier_routes(store: Store, book: RosterBook, tariff: FlatTariff | None) -
         behind = request.args.get("behind", "")
         known_up_to = int(behind) if behind.isascii() and behind.isdigit() and len(behind) < 12 else 0
         held = request.args.get("held", "")
-        return answer_json(_loads(store, book, known(name), request.args.get("day", ""), held, known_up_to))
+        answer = _loads(store, book, known(name), request.args.get("day", ""), held, known_up_to)
+        if answer["day"] is not None and answer["day"] != held:
+            # A day's forecast is made of the days before it: it does not change while the day goes on.
+            day = parse_day(str(answer["day"]))
+            answer["forecast"] = [asdict(point) for point in foresight.forecast(name, day)] if day else []
+        return answer_json(answer)
+
+    @routes.get("/neighbourhoods/<name>/year/")
+    def whole_year(name: str) -> ResponseReturnValue:
+        known(name)
+        addresses = {"year": url_for(".year_of", name=name), "label": url_for(".label_of", name=name)}
+        if feeders is not None:
+            addresses["balance"] = url_for(".balance_of", name=name)
+        return render_template("supplier/year.html", name=name, zone=book.versions(name)[0].zone, addresses=addresses)
+
+    @routes.get("/neighbourhoods/<name>/year.json")
+    def year_of(name: str) -> Response:
+        zone = book.zone(known(name))
+        newest = newest_interval(store, name)
+        if newest is None:
+            return answer_json({"last": None})
+        last = day_holding(newest, zone)
+        roster = book.in_force(name, newest)
+        assert roster is not None, "a neighbourhood has a roster"
+        intervals = intervals_within(store, name, first_of(last, zone), span_of(last, zone).end)
+        return answer_json(year(intervals, last, roster.interval_s, zone, newest + roster.interval_s))
+
+    @routes.get("/neighbourhoods/<name>/balance.json")
+    def balance_of(name: str) -> Response:
+        known(name)
+        if feeders is None:
+            abort(404)
+        try:
+            return answer_json({"days": feeder_balance(store, feeders, name, book.zone(name))})
+        except BadFeederFile as error:
+            return answer_json({"error": str(error)}, 409)
+
+    @routes.get("/regions/<region>/year/")
+    def regions_year(region: str) -> ResponseReturnValue:
+        if region not in regions:
+            abort(404)
+        zone = book.versions(regions[region][0])[0].zone
+        addresses = {"year": url_for(".region_of", region=region)}
+        return render_template(
+            "supplier/year.html", name=region, region=regions[region], zone=zone, addresses=addresses
+        )
+
+    @routes.get("/regions/<region>/year.json")
+    def region_of(region: str) -> Response:
+        if region not in regions:
+            abort(404)
+        members = regions[region]
+        newest = min((newest_interval(store, name) or 0 for name in members), default=0)
+        if not newest:
+            return answer_json({"last": None})
+        zone = book.zone(members[0])
+        last = day_holding(newest, zone)
+        span = (first_of(last, zone), span_of(last, zone).end)
+        load = region_load({name: intervals_within(store, name, *span) for name in members})
+        roster = book.in_force(members[0], newest)
+        assert roster is not None, "a neighbourhood has a roster"
+        return answer_json(year(load, last, roster.interval_s, zone, newest + roster.interval_s))
+
+    @routes.get("/neighbourhoods/<name>/label.json")
+    def label_of(name: str) -> Response:
+        # Apart from the year: the attack is the one thing on that page that takes its time.
+        newest = newest_interval(store, known(name))
+        if newest is None:
+            return answer_json({"label": None})
+        return answer_json({"label": label_json(foresight.label(name, day_holding(newest, book.zone(name))))})
 
     @routes.get("/bills")
     def bills() -> ResponseReturnValue:

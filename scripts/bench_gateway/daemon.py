@@ -35,19 +35,24 @@ class Usage:
 
 
 class Daemon:
-    """`python -m gateway run` on one core; the same with phe's encryption, or under timers (stages.py)."""
+    """`python -m gateway run` on one core; the same with phe's encryption, or under timers (stages.py).
 
-    def __init__(self, config: Path, core: int | None, *, phe: bool = False, profile: bool = False) -> None:
+    ``module`` is another one that runs the daemon.
+    """
+
+    def __init__(
+        self, config: Path, core: int | None, *, phe: bool = False, profile: bool = False, module: str = "gateway"
+    ) -> None:
         self._config = config
         self._core = core
         self._log = config.parent / "daemon.log"
-        self._phe = phe
+        self._module = "scripts.bench_gateway.with_phe" if phe else module
         self._stages = config.parent / "stages.json" if profile else None
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> int:
         """Start it and return its port. Raises DaemonFailed."""
-        module = ["scripts.bench_gateway.with_phe"] if self._phe else ["gateway"]
+        module = [self._module]
         if self._stages is not None:
             module = ["scripts.bench_gateway.stages", str(self._stages)]
         with self._log.open("wb") as log:

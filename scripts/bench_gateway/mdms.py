@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 
-from protocol.documents import document_id
+from protocol.documents import Document, document_id
 from protocol.reports import Batch, BatchAnswer, ItemVerdict
 
 from .street import HOST
 
 
 class StandIn:
-    """Serves on loopback until it is closed; checks no signature, opens nothing."""
+    """Serves on loopback until it is closed; checks no signature, opens nothing.
 
-    def __init__(self, deployment: str) -> None:
+    ``take`` is told every document and returns its verdict, in one thread at a time.
+    """
+
+    def __init__(self, deployment: str, port: int = 0, take: Callable[[Document], str] = lambda _: "stored") -> None:
         self.uploads = 0
         self.reports = 0
         stand_in = self
+        taking = threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
                 batch = msgspec.json.decode(self.rfile.read(length), type=Batch)
-                verdicts = [
-                    ItemVerdict(document_id(each.type, deployment, each.content_bytes()), "stored")
-                    for each in batch.reports
-                ]
+                with taking:
+                    verdicts = [
+                        ItemVerdict(document_id(each.type, deployment, each.content_bytes()), take(each))
+                        for each in batch.reports
+                    ]
                 stand_in.uploads += 1
                 stand_in.reports += len(verdicts)
                 body = msgspec.json.encode(BatchAnswer(verdicts))
@@ -40,7 +46,7 @@ class StandIn:
             def log_message(self, format: str, *args: object) -> None:
                 """Nobody reads it."""
 
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
+        self._server = ThreadingHTTPServer((HOST, port), Handler)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()

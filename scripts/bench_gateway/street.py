@@ -6,8 +6,10 @@ Keys come from the real keychain and frames from the real codec; what costs litt
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from Crypto.PublicKey.ECC import EccKey
@@ -66,18 +68,33 @@ class Meter(SealingMeter):
         return bytes(wire.encode_link(frame))
 
 
+class Enrolled(Protocol):
+    """What the daemon's files say of a meter."""
+
+    title: bytes
+    pseudonym: str
+
+    def record(self) -> EnrolmentRecord:
+        """Return what the concentrator is told of it."""
+
+
 @dataclass(frozen=True)
 class Street:
     """Meters and their daemon's folder."""
 
-    meters: list[Meter]
+    meters: Sequence[Enrolled]
     interval_s: int
     config: Path
     ledger: Path
 
 
 def set_up(
-    folder: Path, key: PublicKey, meters: list[Meter], interval_s: int, settings: dict[str, object], mdms_port: int
+    folder: Path,
+    key: PublicKey,
+    meters: Sequence[Enrolled],
+    interval_s: int,
+    settings: dict[str, object],
+    mdms_port: int,
 ) -> Street:
     """Write identity, roster, enrolment records and configuration; ``settings`` go into the configuration."""
     identity, operator = generate_signing_key(), generate_signing_key()

@@ -120,6 +120,8 @@ class _Shim:
         self._default = self._library.sqlite3_vfs_find(None)
         original = self._default.contents
         self._names: dict[int, str] = {}
+        self._watches: dict[int, Watch] = {}  # by open file
+        self._watches_of: dict[str, Watch] = {}  # by path: of a deletion nothing else is told
         self._patched: dict[int, _Methods] = {}
         self._open = ctypes.cast(original.xOpen, _OPEN)
         self._delete = ctypes.cast(original.xDelete, _DELETE)
@@ -143,6 +145,7 @@ class _Shim:
         if done != OK or path is None or not methods:
             return done
         self._names[file] = Path(path).name
+        self._watches[file] = self._watches_of[path] = self.watch
         if new:
             self.watch(Operation(CREATE, self._names[file]))
         address = ctypes.addressof(methods.contents)
@@ -158,13 +161,14 @@ class _Shim:
 
         def x_write(file: int, data: int, length: int, at: int) -> int:
             operation = Operation(WRITE, self._names[file], at, ctypes.string_at(data, length))
-            return self.watch(operation) or write(file, data, length, at)
+            return self._watches[file](operation) or write(file, data, length, at)
 
         def x_truncate(file: int, length: int) -> int:
-            return self.watch(Operation(TRUNCATE, self._names[file], length)) or truncate(file, length)
+            operation = Operation(TRUNCATE, self._names[file], length)
+            return self._watches[file](operation) or truncate(file, length)
 
         def x_sync(file: int, flags: int) -> int:
-            return self.watch(Operation(SYNC, self._names[file])) or sync(file, flags)
+            return self._watches[file](Operation(SYNC, self._names[file])) or sync(file, flags)
 
         functions = _WRITE(x_write), _TRUNCATE(x_truncate), _SYNC(x_sync)
         self._held += functions
@@ -174,8 +178,11 @@ class _Shim:
 
     def x_delete(self, _: int, name: bytes, sync_folder: int) -> int:
         """Delete a file."""
-        operation = Operation(DELETE, Path(os.fsdecode(name)).name, durable=bool(sync_folder))
-        return self.watch(operation) or self._delete(ctypes.cast(self._default, c_void_p), name, sync_folder)
+        path = os.fsdecode(name)
+        operation = Operation(DELETE, Path(path).name, durable=bool(sync_folder))
+        return self._watches_of.get(path, self.watch)(operation) or self._delete(
+            ctypes.cast(self._default, c_void_p), name, sync_folder
+        )
 
 
 _shim: list[_Shim] = []
@@ -185,7 +192,7 @@ _shim: list[_Shim] = []
 def watched(watch: Watch) -> Iterator[None]:
     """Let every ledger that is opened inside be asked for; one at a time in a process. Raises DiskError.
 
-    A connection that was opened inside and lives on is still seen, by whoever watches then.
+    A connection that was opened inside and lives on is still seen by the same watch, and by no later one.
     """
     if not _shim:
         _shim.append(_Shim())

@@ -1,6 +1,7 @@
 """A disk that fails: the n-th operation of a day, for a while, and the day must end right when the cause is gone.
 
-An error is EIO of a write, sync, truncation or deletion, or ENOSPC of a write. It lasts for a number of operations.
+An error is EIO of a write, sync, truncation or deletion, or ENOSPC of a write. It lasts for a number of operations. In
+the same day the n-th thing that is sent is not, and one of its steps finds no room (causes.py).
 What the concentrator then does is tried both ways: its parts go on as they are, or the process ends and is started
 again. Behind the day the power is cut as well: a sync that failed must not have been taken for one that was done.
 """
@@ -15,6 +16,7 @@ from random import Random
 from gateway.ledger import LedgerError
 
 from . import planted
+from .causes import KINDS, SPARE, Limit, Line, Unsent
 from .disk import CREATE, FAILURES, FULL, OK, SYNC, WRITE, Operation, watched
 from .memory import memory
 from .platter import Platter
@@ -53,9 +55,11 @@ class Failing:
 
 
 class Pole:
-    """A concentrator that lives a day on a failing disk."""
+    """A concentrator that lives a day on a failing disk, on a line that breaks, with no room for a while."""
 
-    def __init__(self, day: Day, folder: Path, *, restarts: bool) -> None:
+    def __init__(self, day: Day, folder: Path, line: Line, limit: Limit, *, restarts: bool) -> None:
+        self._line = line
+        self._limit = limit
         self._day = day
         self._folder = folder
         self._restarts = restarts
@@ -66,19 +70,25 @@ class Pole:
 
     def live(self) -> None:
         """Live the day. Raises RuntimeError where a step does not get done."""
-        for now, batches in self._day.steps:
+        for step, (now, batches) in enumerate(self._day.steps):
             waiting = [each for batch in batches for each in batch]
 
-            def work(now: int = now, waiting: list[Sealed] = waiting) -> None:
+            def work(step: int = step, now: int = now, waiting: list[Sealed] = waiting) -> None:
                 parts = self._started()
-                for each in [each for each in waiting if (each.title, each.number) not in self.acknowledged]:
-                    if verdict_of(each, parts.take([each.frame], now), self._day.homes) is not None:
-                        self.acknowledged.add((each.title, each.number))
-                parts.closing.close((now + GRACE_S) * 1000)
-                while parts.upload(self.utility):
-                    pass
+                with self._limit.within(step, parts.ledger, self._folder / LEDGER):
+                    self._work(parts, now, waiting)
 
             self._until_done(work)
+
+    def _work(self, parts: Concentrator, now: int, waiting: list[Sealed]) -> None:
+        for each in [each for each in waiting if (each.title, each.number) not in self.acknowledged]:
+            verdict = verdict_of(each, parts.take([each.frame], now), self._day.homes)
+            self._line.send()
+            if verdict is not None:
+                self.acknowledged.add((each.title, each.number))
+        parts.closing.close((now + GRACE_S) * 1000)
+        while parts.upload(self.utility, sent=self._line.send, taken=self._line.send):
+            pass
 
     def stop(self) -> None:
         """Let go of the ledger, as a process that ends does."""
@@ -99,7 +109,7 @@ class Pole:
         for _ in range(TRIES):
             try:
                 work()
-            except (sqlite3.Error, LedgerError) as error:
+            except (sqlite3.Error, LedgerError, Unsent) as error:
                 problem = f"{type(error).__name__}: {error}"
             else:
                 return
@@ -109,26 +119,35 @@ class Pole:
 
 
 def fail(seed: str, points: int, plant: str | None = None) -> Tally:
-    """Live one day ``points`` times, each with another operation failing, spread evenly over the day."""
+    """Live one day ``points`` times, each with another operation failing, spread evenly over the day.
+
+    The parts of a run lie beside each other: where one has every seventh operation, seven parts have every one.
+    """
     tally = Tally()
+    part = seed.rpartition("/")[2]
+    shift = int(part) if part.isdecimal() else 0
     chance = Random(f"{seed} failures")  # noqa: S311 - a seed makes a run again
     with quiet(), tempfile.TemporaryDirectory(dir=memory(), prefix="hushmeter-") as name:
         day = Day(seed)
-        whole = Failing(0, 0, full=False)
-        _live(day, Path(name) / "whole", whole, restarts=True)
+        whole, line = Failing(0, 0, full=False), Line(0, 0)
+        _live(day, Path(name) / "whole", whole, line, Limit(KINDS[0], -1, 0, 0), restarts=True)
         total = whole.asked
         for at in range(points):
-            first = at * total // points
+            first = (at * total // points + shift) % total
             length, full, restarts = chance.choice(LENGTHS), chance.random() < 0.4, chance.random() < 0.5
             one = Tally(failures=1)
             failing = Failing(first, length, full=full)
             failing.lazy = plant == planted.LYING_DISK
+            breaking = Line(at % line.sent, chance.choice(LENGTHS))
+            kind = chance.choice(KINDS)
+            limit = Limit(kind, at % len(day.steps), chance.choice(SPARE[kind]), chance.randint(1, 3))
             where = (
                 f"{'ENOSPC' if full else 'EIO'} at operation {first} of {total}, {length} in a row, day {seed},"
-                f" {'started again' if restarts else 'going on'}"
+                f" {'started again' if restarts else 'going on'}; the line breaks at {at % line.sent},"
+                f" {kind} in step {at % len(day.steps)}"
             )
             try:
-                pole = _live(day, Path(name) / str(at), failing, restarts=restarts)
+                pole = _live(day, Path(name) / str(at), failing, breaking, limit, restarts=restarts)
                 _judge(day, pole, Path(name) / f"{at}-after", chance, one)
             except (RuntimeError, sqlite3.Error, LedgerError, AssertionError) as error:
                 one.breaks(f"{type(error).__name__}: {error}")
@@ -138,9 +157,9 @@ def fail(seed: str, points: int, plant: str | None = None) -> Tally:
     return tally
 
 
-def _live(day: Day, folder: Path, failing: Failing, *, restarts: bool) -> Pole:
+def _live(day: Day, folder: Path, failing: Failing, line: Line, limit: Limit, *, restarts: bool) -> Pole:
     folder.mkdir()
-    pole = Pole(day, folder, restarts=restarts)
+    pole = Pole(day, folder, line, limit, restarts=restarts)
     with watched(failing.watch):
         try:
             pole.live()

@@ -277,14 +277,17 @@ class Concentrator:
         replies = self.reception.take([Arrival(frame, "line") for frame in frames], now * 1000)
         return [reply.frame for reply in replies]
 
-    def upload(self, utility: Utility, taken: Callable[[], None] = lambda: None) -> bool:
+    def upload(
+        self, utility: Utility, taken: Callable[[], None] = lambda: None, sent: Callable[[], None] = lambda: None
+    ) -> bool:
         """Carry one batch to the utility, as the uploader does; returns whether there was any.
 
-        ``taken`` is called when the utility has it and the ledger does not know yet.
+        ``sent`` is called before it leaves, ``taken`` when the utility has it and the ledger does not know yet.
         """
         waiting = self.outbox.waiting(reports.MAX_BATCH)
         if not waiting:
             return False
+        sent()
         verdicts = utility.take([each.document for each in waiting])
         taken()
         pairs = [(item.seq, verdict) for item, verdict in zip(waiting, verdicts, strict=True)]

@@ -6,6 +6,7 @@ import bench
 from bench import INTERVAL_S, Storage, Switch, World
 
 from firmware import configuration, console, enrolling, status
+from firmware.meter.lengths import Lengths
 
 OTHER = b"\x08\x07\x06\x05\x04\x03\x02\x01"
 TCP = {"link": "tcp", "host": "10.0.0.2", "wifi_name": "home", "pins": [34, 35]}
@@ -146,11 +147,14 @@ def test_the_same_enrolment_again_loses_nothing_even_when_told_to_replace():
 def test_a_replacement_forgets_the_old_meter_and_keeps_the_counter():
     world = lived()
     counter = world.storage.pieces["counter"]
+    asked = bench.wire.Config(1800, 1800, world.now_ms // 1000 + 3600)
+    assert Lengths(world.storage, INTERVAL_S, INTERVAL_S).set(asked, world.now_ms // 1000)
     assert enrolling.enrol(world.storage, other_provisioning(), True) == OTHER
     assert world.storage.pieces["counter"] == counter
     assert bench.TITLE not in world.storage.pieces["keys"]
     world.enrolled = bench.Enrolled(OTHER, bench.START // 86400)
     world.boot()
+    assert Lengths(world.storage, INTERVAL_S, INTERVAL_S).at(asked.effective_from) == (INTERVAL_S, INTERVAL_S)
     assert len(world.meter.store) == 0 and world.meter.store.registers == (0, 0)
 
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts import doctor
-from scripts.flash.__main__ import main as flash
+from scripts.flash import __main__ as flashing
 from scripts.hil.rp2040 import Rp2040, flash_image
 
 pytestmark = pytest.mark.timeout(1800)
@@ -38,11 +38,18 @@ def enrolment(folder):
     return file
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """An emulated chip is slower than one of copper."""
+    monkeypatch.setattr(flashing, "_STARTS_S", 240.0)
+    monkeypatch.setattr(doctor, "_ANSWERS_S", 120.0)
+
+
 def test_a_new_chip_is_flashed_enrolled_updated_and_examined(chip, tmp_path, say):
     settings = tmp_path / "meter.toml"
     settings.write_text(SETTINGS)
     with Rp2040(chip, ADC) as board:
-        said = typed(flash, board, "--configuration", settings, "--enrolment", enrolment(tmp_path))
+        said = typed(flashing.main, board, "--configuration", settings, "--enrolment", enrolment(tmp_path))
         assert "sealing      right" in said
         assert "clamp        raw counts" in said and "does not move" not in said
         assert f"meter {TITLE} runs firmware" in said
@@ -52,5 +59,5 @@ def test_a_new_chip_is_flashed_enrolled_updated_and_examined(chip, tmp_path, say
         assert status["title"] == TITLE and status["clock"]["utc_s"] is None
         assert status["sensor"]["measures"]
         say(f"RP2040, a flashed meter that runs: {status['system']['free_bytes']} bytes free")
-        said = typed(flash, board)
+        said = typed(flashing.main, board)
         assert f"kept: the keys of {TITLE}" in said

@@ -129,6 +129,7 @@ NOTHING = {"not documented": [], "not there": []}
 
 CONFIGURATION = ROOT / "docs" / "reference" / "configuration.md"
 TAKES = ("take", "text", "place", "optional_place", "key")
+READERS = ("load_mdms_config", "conductor", "regions")
 
 
 def keys_read_by(*functions):
@@ -156,7 +157,7 @@ def test_every_key_of_the_gateway_is_documented():
 @pytest.mark.parametrize(
     ("heading", "functions"),
     [
-        ("mdms.toml", ("load_mdms_config", "conductor")),
+        ("mdms.toml", READERS),
         ("keyholder.toml", ("load_keyholder_config", "conductor")),
     ],
 )
@@ -265,7 +266,9 @@ def test_every_make_target_that_is_named_exists(page):
 
 @every_page
 def test_every_module_that_is_run_exists(page):
-    for module in re.findall(r"python -m ((?:scripts|gateway|mdms|paillier|protocol)[\w.]*)", typed(pages()[page])):
+    for module in re.findall(
+        r"python -m ((?:scripts|gateway|mdms|paillier|protocol|hardware)[\w.]*)", typed(pages()[page])
+    ):
         if not module.endswith("NAME"):
             place = ROOT.joinpath(*module.split("."))
             assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("protocol", "paillier", "firmware", "gateway", "mdms", "scripts")
+ROOMS = ("protocol", "paillier", "firmware", "gateway", "mdms", "scripts", "hardware")
 MAY = {
     "protocol": set(),
     "paillier": set(),
@@ -14,6 +14,7 @@ MAY = {
     "gateway": {"protocol", "paillier"},
     "mdms": {"protocol", "paillier"},
     "scripts": {"protocol", "paillier", "gateway", "mdms"},
+    "hardware": set(),
 }
 PRIVATE_HALF = "paillier.private"
 BOTH_INTERPRETERS = ("wire.py", "keychain.py")
@@ -84,6 +85,7 @@ def test_a_planted_trespass_is_found():
     assert trespasses("mdms", ROOT / "mdms" / "store.py", "from paillier.private.key import PrivateKey")
     assert trespasses("protocol", ROOT / "protocol" / "x.py", "import gateway")
     assert trespasses("firmware", ROOT / "firmware" / "meter" / "x.py", "from protocol import reports")
+    assert trespasses("hardware", ROOT / "hardware" / "planted.py", "from firmware.meter import registers")
     gate = ROOT / "mdms" / "keyholder" / "gate.py"
     assert not trespasses("mdms", gate, "from paillier.private.decryption import Decryptor")
     assert not trespasses("protocol", ROOT / "protocol" / "x.py", "from .documents import sign")

@@ -42,3 +42,17 @@ def pages(bench, tmp_path):
     pages = BenchPages(bench, tmp_path)
     yield pages
     pages.close()
+
+
+@pytest.fixture
+def make_pages(bench, tmp_path):
+    """A function that makes the same with more in the configuration."""
+    made = []
+
+    def make(**more):
+        made.append(BenchPages(bench, tmp_path, **more))
+        return made[-1]
+
+    yield make
+    for pages in made:
+        pages.close()

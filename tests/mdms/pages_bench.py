@@ -99,7 +99,14 @@ def configure_pages(bench, folder, config, customers, **more):
     written = [line for line in config.read_text().splitlines() if line.partition(" = ")[0] not in values]
     config.write_text("\n".join(written) + "\n")
     with config.open("a") as file:
-        file.write("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+        file.write("".join(f"{name} = {in_toml(value)}\n" for name, value in values.items()))
+
+
+def in_toml(value):
+    """A value as a TOML file has it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {in_toml(each)}" for name, each in value.items()) + "}"
+    return json.dumps(value)
 
 
 def add_users(store):

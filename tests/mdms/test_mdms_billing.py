@@ -1,5 +1,6 @@
 """Billing, pure: which bill of a tenancy is due, and periods on the calendar."""
 
+from dataclasses import replace
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ from mdms_bench import APRIL, DAY, MARCH
 from mdms.billing import StoredWindow, next_due_bill
 from mdms.billing.due import next_period
 from mdms.periods import Periods, has_ended, parse_periods
+from protocol import wire
 from protocol.windows import WINDOW_S, Span, windows
 
 DAILY = Periods("day")
@@ -56,6 +58,17 @@ def test_empty_and_estimated_windows_are_told_apart():
     held[1] = StoredWindow(held[1].start, 5, 12, True, False)
     bill = due(held, MARCH + DAY)
     assert (bill.windows, bill.estimated) == (7, 1)
+
+
+def test_a_window_that_was_not_plainly_measured_is_an_estimate_and_other_remarks_are_none():
+    for quality, estimated in (
+        (wire.APPARENT_ONLY, 1),
+        (wire.ESTIMATED, 1),
+        (wire.QUALITY_MASK & ~(wire.APPARENT_ONLY | wire.ESTIMATED), 0),
+    ):
+        held = stored(MARCH, MARCH + DAY)
+        held[1] = replace(held[1], quality=quality)
+        assert due(held, MARCH + DAY).estimated == estimated
 
 
 def test_a_tenancy_that_ended_is_billed_to_its_end_and_no_further():

@@ -25,6 +25,7 @@ def test_every_command_is_in_the_readme():
         assert f"python -m mdms {name} --config" in README, name
 
 
-def test_billing_is_pure():
-    code = "import sys, mdms.billing; assert not {'flask', 'sqlalchemy', 'Crypto'} & set(sys.modules)"
+def test_billing_and_forecasting_are_pure():
+    loaded = "import sys, mdms.billing, mdms.forecast.calendar"
+    code = f"{loaded}; assert not {{'flask', 'sqlalchemy', 'Crypto'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -14,6 +14,7 @@ from mdms.keyholder.client import KeyHolderUnavailable
 from mdms.keyholder.messages import release_request
 from mdms.releases import ReleaseWorker
 from mdms.store import Store
+from protocol import wire
 from protocol.releases import open_batch
 from protocol.windows import WINDOW_S
 
@@ -141,6 +142,14 @@ def test_a_period_without_energy_is_done_with(utility, north):
 def test_windows_in_which_intervals_are_missing_are_counted_as_estimated(utility, north):
     day = north.windows(MARCH + WINDOW_S, MARCH + DAY)
     utility.receive(north.window(MARCH, present=3), *day)
+    assert utility.settle(MARCH + DAY)
+    [bill] = utility.store.bills()
+    assert (bill.windows, bill.estimated) == (8, 1)
+
+
+def test_a_meter_that_measures_apparent_power_only_gets_bills_that_say_estimate(utility, north):
+    day = north.windows(MARCH + WINDOW_S, MARCH + DAY)
+    utility.receive(north.window(MARCH, quality=wire.APPARENT_ONLY), *day)
     assert utility.settle(MARCH + DAY)
     [bill] = utility.store.bills()
     assert (bill.windows, bill.estimated) == (8, 1)

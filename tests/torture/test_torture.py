@@ -1,12 +1,18 @@
 """`make torture`, small: nothing is off, and every planted bug turns the same run red. Volume: `make torture`."""
 
+import sqlite3
+from contextlib import ExitStack, contextmanager, suppress
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
-from scripts.torture import planted
+from gateway import damage
+from gateway.ledger import Ledger
+from scripts.torture import failures, planted
 from scripts.torture.__main__ import main
+from scripts.torture.causes import NO_BYTES, NO_PAGES, Limit, Line
 from scripts.torture.disk import CREATE, DELETE, OK, SYNC, TRUNCATE, WRITE, Operation, watched
 from scripts.torture.failures import LENGTHS, Failing, fail
 from scripts.torture.frames import flood
@@ -14,7 +20,7 @@ from scripts.torture.kills import kill
 from scripts.torture.platter import SECTOR, Platter, shared_index
 from scripts.torture.power_cuts import LEDGER, Day, cut_power, record
 from scripts.torture.quiet import quiet
-from scripts.torture.run import FRAMES, parts
+from scripts.torture.run import FAILURES, FRAMES, parts
 from scripts.torture.street import Concentrator
 from scripts.torture.tally import Tally
 
@@ -176,8 +182,65 @@ def test_the_ledger_recovers_from_a_failing_disk_when_the_cause_is_gone():
     assert found.failures == 15
 
 
+def test_eight_parts_of_a_hundred_fail_every_operation_of_a_day(monkeypatch):
+    firsts, total = set(), 720
+
+    class Noted(Failing):
+        def __init__(self, first, length, *, full):
+            super().__init__(first, length, full=full)
+            self.asked = total
+            firsts.add(first)
+
+    monkeypatch.setattr(failures, "Failing", Noted)
+    monkeypatch.setattr(failures, "Line", lambda *_: SimpleNamespace(sent=1))
+    monkeypatch.setattr(failures, "_live", lambda *_, **__: None)
+    monkeypatch.setattr(failures, "_judge", lambda *_: None)
+    for part in parts(FAILURES, 800, 1):
+        fail(part.seed, part.number)
+    assert firsts == set(range(total))
+
+
 def test_a_sync_that_syncs_nothing_is_seen_behind_a_failing_disk():
     assert fail("test", 4, planted.LYING_DISK).off
+
+
+def test_each_cause_keeps_the_ledger_from_something_and_it_goes_on(monkeypatch):
+    lines, limits = [], []
+    monkeypatch.setattr(failures, "Line", lambda *settings: lines.append(Line(*settings)) or lines[-1])
+    monkeypatch.setattr(
+        failures, "Limit", lambda *settings: limits.append((settings[0], Limit(*settings))) or limits[-1][1]
+    )
+    found = fail("causes", 40)
+    assert not found.off, one_line(found)
+    assert {kind for kind, limit in limits if limit.refused} == {NO_PAGES, NO_BYTES}
+    assert all(line.refused for line in lines[1:])
+    assert lines[0].sent < 40, "every thing that is sent in a day has failed once"
+
+
+def test_an_error_that_is_swallowed_is_seen_behind_a_failing_disk(monkeypatch):
+    class Swallowing(Ledger):
+        @contextmanager
+        def transaction(self):
+            with suppress(sqlite3.Error), super().transaction():
+                yield
+
+    monkeypatch.setattr(damage, "Ledger", Swallowing)
+    assert fail("test", 10).off
+
+
+def test_a_limit_is_on_in_its_step_alone_and_for_its_tries(tmp_path):
+    with quiet():
+        ledger = Ledger(tmp_path / LEDGER)
+    limit = Limit(NO_PAGES, 3, 0, 2)
+    for step, refused in ((2, False), (3, True), (3, True), (3, False)):
+        with ExitStack() as stack:
+            if refused:
+                stack.enter_context(pytest.raises(sqlite3.OperationalError, match="full"))
+            with limit.within(step, ledger, tmp_path / LEDGER), ledger.transaction():
+                for row in range(50):
+                    ledger.set_fact(f"{'x' * 200} {step} {row}", row)
+    assert limit.refused == 2
+    ledger.close()
 
 
 def test_enospc_is_of_writes_and_eio_of_everything():
