@@ -65,6 +65,16 @@ replay: setup ## run a file of readings through the real processes: READINGS=fil
 	@test -n "$(OUT)$(findstring --help,$(ARGS))" || { echo "replay: say OUT=folder, new or empty" >&2; exit 2; }
 	@$(PY) -m scripts.replay --readings "$(READINGS)" --out "$(OUT)" $(ARGS)
 
+.PHONY: flash
+flash: setup ## put the firmware onto a board, or update a meter: PORT=/dev/ttyUSB0 ARGS="--configuration meter.toml"
+	@test -n "$(PORT)$(findstring --help,$(ARGS))" || { echo "flash: say PORT=, such as PORT=/dev/ttyUSB0" >&2; exit 2; }
+	@$(PY) -m scripts.flash --port "$(PORT)" $(ARGS)
+
+.PHONY: doctor
+doctor: setup ## say how a meter is, without stopping it: PORT=/dev/ttyUSB0 ARGS="--json"
+	@test -n "$(PORT)$(findstring --help,$(ARGS))" || { echo "doctor: say PORT=, such as PORT=/dev/ttyUSB0" >&2; exit 2; }
+	@$(PY) -m scripts.doctor --port "$(PORT)" $(ARGS)
+
 # The peers that the benchmark measures, apart from the environment: nobody else pays for them.
 BENCH := build/bench
 $(BENCH)/.complete: requirements-bench.lock $(VENV)/.complete

@@ -26,7 +26,7 @@ WRAPPER = """\
 #!/bin/sh
 # Python 3.11 of Debian for arm64, with the concentrator's packages.
 export PYTHONPATH="{at}/site${{PYTHONPATH:+:$PYTHONPATH}}"
-exec "{at}/emulator/usr/bin/qemu-aarch64-static" -L "{at}/root" "{at}/root/usr/bin/python3.11" "$@"
+exec "{at}/emulator/usr/bin/qemu-aarch64-static" -L "{at}/userland" "{at}/userland/usr/bin/python3.11" "$@"
 """
 
 
@@ -70,7 +70,7 @@ def make(at: Path) -> Path:
         return python
     shutil.rmtree(at, ignore_errors=True)
     at.mkdir(parents=True)
-    unpack(["python3.11", "ca-certificates", "tzdata"], "arm64", at / "apt-arm64", at / "root")
+    unpack(["python3.11", "ca-certificates", "tzdata"], "arm64", at / "apt-arm64", at / "userland")
     unpack(["qemu-user-static"], "amd64", at / "apt-amd64", at / "emulator")
     install_wheels(packages(), at / "site")
     install_wheels(["hypothesis"], at / "site-of-tests")  # of what the tests need, the only one that is compiled

@@ -89,12 +89,13 @@ class Keys:
         return self._derived[(label, epoch)]
 
 
-def provision(storage, provisioning):
+def provision(storage, provisioning, replace=False):
     """Store the keys of an enrolment, once. Returns the Keys.
 
     ``provisioning`` is a dict: system_title, hop_chain, customer_chain, hello_key, time_key and salt_secret in hex,
     epoch (of both chains) and series as integers. The same enrolment again changes nothing, so that a power cut
-    before its file is erased does no harm; another one is refused with ValueError.
+    before its file is erased does no harm; another one is refused with ValueError, unless ``replace`` gives the old
+    one up.
     """
     epoch = _whole(provisioning, "epoch", wire.EPOCH_NONE - 1)
     enrolment = Enrolment(
@@ -106,7 +107,7 @@ def provision(storage, provisioning):
     )
     hop = _hex(provisioning, "hop_chain", keychain.KEY_BYTES, keychain.KEY_BYTES)
     customer = _hex(provisioning, "customer_chain", keychain.KEY_BYTES, keychain.KEY_BYTES)
-    if storage.read(_NAME) is None:
+    if replace or storage.read(_NAME) is None:
         record = _pack(enrolment, keychain.Chain(epoch, hop), keychain.Chain(epoch, customer))
         storage.replace(_NAME, record)
     keys = Keys(storage)
