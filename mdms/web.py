@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import structlog
 import waitress  # type: ignore[import-untyped]
+from apiflask import APIFlask
 from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -14,11 +15,14 @@ from werkzeug.exceptions import HTTPException
 from protocol.documents import Document, DocumentError, parse, verify
 from protocol.envelopes import ENVELOPE, Envelope, customer_public_key
 
+from .api.routes import serve_api
+from .billing.money import FlatTariff
 from .config import MdmsConfig
 from .errors import CannotStart
 from .headers import send_headers
-from .ingest.routes import answer_json, ingest_routes
+from .ingest.routes import ingest_routes
 from .pages import serve_pages
+from .problems import problem, problem_of
 from .rosters import load_rosters, read_document
 from .store import Store
 
@@ -37,26 +41,32 @@ def create_app(config: MdmsConfig) -> Flask:
         store.keep_envelopes(envelopes)
     except SQLAlchemyError as error:
         raise CannotStart(f"database: {type(error).__name__}") from None
-    app = Flask("mdms", static_folder=None)
+    # Errors and descriptions are this program's own: mdms/problems.py, mdms/api/reference.py.
+    app = APIFlask(
+        "mdms",
+        static_folder=None,  # type: ignore[arg-type]
+        json_errors=False,
+        enable_openapi=False,
+    )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.extensions["hushmeter_store"] = store
     app.register_blueprint(ingest_routes(store, book, config.deployment))
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, problem_of)
     app.register_error_handler(SQLAlchemyError, _storage_error)
+    tariff = None
+    if config.tariff_micro_per_kwh is not None:
+        tariff = FlatTariff(config.tariff_micro_per_kwh, config.currency)
+    serve_api(app, config, store, book, tariff)
     send_headers(app, (config.origin or "").startswith("https:"))
     if config.session_key is not None:
-        serve_pages(app, config, store, book)
+        serve_pages(app, config, store, book, tariff)
     return app
-
-
-def _http_error(error: HTTPException) -> Response:
-    return answer_json({"error": error.name.lower()}, error.code or 500)
 
 
 def _storage_error(error: SQLAlchemyError) -> Response:
     # The type alone: a database driver's message may quote what it was given.
     log.error("storage unavailable", reason=type(error).__name__)
-    return answer_json({"error": "storage unavailable, send again"}, 503)
+    return problem(503)
 
 
 def load_envelopes(config: MdmsConfig) -> dict[str, Document]:
