@@ -70,6 +70,10 @@ torture: setup ## cut power, kill, flood and fail the disk under the concentrato
 bench-gateway: setup ## measure a real concentrator under a street's load, some minutes (ARGS="--help" for options)
 	@$(PY) -m scripts.bench_gateway $(ARGS)
 
+.PHONY: bench-mdms
+bench-mdms: setup ## measure how fast an MDMS takes reports in, on SQLite and PostgreSQL (ARGS="--help" for options)
+	@$(PY) -m scripts.bench_mdms $(ARGS)
+
 .PHONY: figures
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)

@@ -9,13 +9,13 @@ from alembic.migration import MigrationContext
 from mdms_bench import DAY, MARCH
 from migration_bench import ME, OTHER, fill_first_version, rows_of_the_first_version, run, tables
 from pages_bench import BenchPages
-from postgres import Postgres
 from sqlalchemy import create_engine
 
 from mdms.errors import CannotStart
 from mdms.portal.questions import rows_behind
 from mdms.store import Bill, Store
 from mdms.tables import metadata
+from scripts.postgres import Postgres
 
 
 @pytest.fixture(scope="module")
