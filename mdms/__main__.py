@@ -195,6 +195,68 @@ def add_user(path: Path, name: str, role: str, password_file: Path | None) -> No
     click.echo(f"mdms: {role} {name} may log in", err=True)
 
 
+@cli.command()
+@click.option("--keep-days", type=int, help="How many days to keep; otherwise detail_days of the configuration.")
+@_config_option
+def prune(path: Path, keep_days: int | None) -> None:
+    """Delete customers' sealed rows that are older than the deployment keeps. Reports, sums and bills stay.
+
+    Run it daily. It may run beside everything else, be killed anywhere and be run again.
+    """
+    import time
+
+    from .config import LEAST_DETAIL_DAYS
+    from .operation.prune import first_kept
+    from .operation.prune import prune as delete
+    from .rosters import load_rosters
+
+    config = load_mdms_config(path)
+    days = config.detail_days if keep_days is None else keep_days
+    if days < LEAST_DETAIL_DAYS:
+        raise click.UsageError(f"--keep-days must be {LEAST_DETAIL_DAYS} or more")
+    book = load_rosters(config.rosters, config.deployment, config.operator_key)
+    with _open_store(config) as store:
+        deleted = delete(store, book, first_kept(time.time(), days))
+    click.echo(f"mdms: {deleted} rows older than {days} days deleted", err=True)
+
+
+@cli.command("check")
+@click.option(
+    "--config",
+    "path",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="mdms.toml.",
+)
+def check_configuration(path: Path) -> None:
+    """Say what `serve` and `worker` would do with a configuration. Starts nothing and changes no file."""
+    from .operation.check import check
+
+    found = check(path)
+    for line in found.plan:
+        click.echo(line)
+    for problem in found.problems:
+        click.echo(f"mdms: {problem}", err=True)
+    if found.problems:
+        sys.exit(2)
+
+
+@cli.command("doctor")
+@_config_option
+def examine(path: Path) -> None:
+    """Look at a living installation, and say what to do. Status 1 where something fails."""
+    from .operation import doctor
+
+    config = load_mdms_config(path)
+    failed = False
+    for finding in doctor.examine(config):
+        click.echo(str(finding))
+        failed |= finding.level == doctor.FAIL
+    if failed:
+        sys.exit(1)
+
+
 @cli.command("add-token")
 @click.argument("name")
 @click.option("--role", required=True, type=click.Choice(["supplier", "third-party", "auditor"]), help="What it reads.")

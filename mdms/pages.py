@@ -33,7 +33,7 @@ from .rosters import RosterBook
 from .store import Store
 from .supplier.routes import supplier_routes
 
-MACHINES = ("/api/", "/healthz")
+MACHINES = ("/api/", "/healthz", "/readyz", "/docs")
 SESSION_KEY = re.compile(r"[0-9a-f]{64}\s*\Z")
 
 

@@ -1,9 +1,8 @@
 """The web application and its server: one process, a few threads, no private key anywhere in it."""
 
-import ipaddress
 import signal
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 import waitress  # type: ignore[import-untyped]
@@ -17,10 +16,12 @@ from protocol.envelopes import ENVELOPE, Envelope, customer_public_key
 
 from .api.routes import serve_api
 from .billing.money import FlatTariff
-from .config import MdmsConfig
+from .config import MdmsConfig, is_loopback
 from .errors import CannotStart
 from .headers import send_headers
 from .ingest.routes import ingest_routes
+from .operation.health import health_routes
+from .operation.metrics import Metrics, listen_for_scrapes
 from .pages import serve_pages
 from .problems import problem, problem_of
 from .rosters import load_rosters, read_document
@@ -50,13 +51,17 @@ def create_app(config: MdmsConfig) -> Flask:
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.extensions["hushmeter_store"] = store
-    app.register_blueprint(ingest_routes(store, book, config.deployment))
+    metrics = Metrics(store)
+    app.extensions["hushmeter_metrics"] = metrics
+    app.register_blueprint(ingest_routes(store, book, config.deployment, metrics.answered))
+    app.register_blueprint(health_routes(store))
     app.register_error_handler(HTTPException, problem_of)
     app.register_error_handler(SQLAlchemyError, _storage_error)
     tariff = None
     if config.tariff_micro_per_kwh is not None:
         tariff = FlatTariff(config.tariff_micro_per_kwh, config.currency)
     serve_api(app, config, store, book, tariff)
+    metrics.count_responses(app)
     send_headers(app, (config.origin or "").startswith("https:"))
     if config.session_key is not None:
         serve_pages(app, config, store, book, tariff)
@@ -107,11 +112,13 @@ def serve(config: MdmsConfig) -> None:
             max_request_body_size=2 * MAX_BODY,
             channel_timeout=60,
             clear_untrusted_proxy_headers=True,
+            **_proxy(config),
         )
+        metrics = listen_for_scrapes(config, app)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CannotStart(f"listen {config.listen.host}:{config.listen.port}: {reason}") from None
-    if not _is_loopback(config.listen.host):
+    if not is_loopback(config.listen.host):
         log.warning("listening beyond loopback: put HTTPS in front", host=config.listen.host)
     signal.signal(signal.SIGTERM, _stop)
     log.info("listening", host=config.listen.host, port=getattr(server, "effective_port", config.listen.port))
@@ -119,17 +126,20 @@ def serve(config: MdmsConfig) -> None:
         server.run()
     finally:
         server.close()
+        if metrics is not None:
+            metrics.shutdown()
         app.extensions["hushmeter_store"].close()
     log.info("stopped")
+
+
+def _proxy(config: MdmsConfig) -> dict[str, Any]:
+    """Return whose word about the client's address is taken: limits on guessing go by it."""
+    if config.trusted_proxy is None:
+        return {}
+    names = {"x-forwarded-for", "x-forwarded-proto"}
+    return {"trusted_proxy": config.trusted_proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": names}
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
     # waitress takes SystemExit out of its loop as the word to finish what its threads are doing.
     raise SystemExit(0)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

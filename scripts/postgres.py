@@ -63,10 +63,14 @@ class Postgres:
         _kill(first)
         for process in found:
             _wait_for_end(process)
+        # Where nobody collects dead processes its number still looks taken, and the next start would refuse.
+        for lock in (self._data / "postmaster.pid", *self.folder.glob(".s.PGSQL.*.lock")):
+            lock.unlink(missing_ok=True)
 
     def stop(self) -> None:
         """Stop it and remove its data."""
-        self._run(*self._control, "-m", "immediate", "stop")
+        if (self._data / "postmaster.pid").exists():
+            self._run(*self._control, "-m", "immediate", "stop")
         shutil.rmtree(self.folder)
 
     def _run(self, *command: str) -> None:

@@ -6,6 +6,7 @@ anything was decided.
 """
 
 import time
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -35,8 +36,10 @@ def answer_json(body: object, status: int = 200) -> Response:
     return response
 
 
-def ingest_routes(store: Store, book: RosterBook, deployment: str) -> APIBlueprint:
-    """Return the blueprint that accepts reports into a store."""
+def ingest_routes(
+    store: Store, book: RosterBook, deployment: str, answered: Callable[[list[str], float], None]
+) -> APIBlueprint:
+    """Return the blueprint that accepts reports into a store; ``answered`` is told verdicts and seconds of a batch."""
     routes = APIBlueprint("ingest", __name__, tag="Concentrators")
 
     @routes.post("/api/v1/reports")
@@ -53,8 +56,11 @@ def ingest_routes(store: Store, book: RosterBook, deployment: str) -> APIBluepri
             # An unknown member is named, and its name may be as long as the body.
             reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:MAX_REASON]
             return problem(400, f"the body is not a batch of reports: {reason}")
+        began = time.monotonic()
         verdicts = admit(store, [judge(document, book, deployment) for document in batch.reports])
-        log.info("batch answered", **_counts([verdict.verdict for verdict in verdicts]))
+        told = [verdict.verdict for verdict in verdicts]
+        answered(told, time.monotonic() - began)
+        log.info("batch answered", **_counts(told))
         return answer_json(BatchAnswer(verdicts))
 
     @routes.post("/api/v1/standing")
@@ -73,11 +79,6 @@ def ingest_routes(store: Store, book: RosterBook, deployment: str) -> APIBluepri
         # Somebody restores a concentrator: rare, and worth a line when nobody meant to.
         log.warning("standing read back", neighbourhood=question.neighbourhood, signer=document.signer)
         return answer_json(standing_of(store, book, question))
-
-    @routes.get("/healthz")
-    @routes.doc(hide=True)
-    def healthz() -> Response:
-        return answer_json({"status": "ok"})
 
     return routes
 

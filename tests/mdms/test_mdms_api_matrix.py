@@ -29,7 +29,8 @@ FREE = {
     "portal.answer",
     "ingest.accept_reports",
     "ingest.tell_standing",  # it answers what a rostered concentrator signed
-    "ingest.healthz",
+    "health.healthz",
+    "health.readyz",
     "reference.openapi",
     "reference.docs",
     "reference.static",

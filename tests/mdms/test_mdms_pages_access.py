@@ -53,7 +53,7 @@ def test_no_route_is_forgotten(pages):
         "pages.static",
         "ingest.accept_reports",
     }
-    free |= {"ingest.healthz", "portal.home", "portal.challenge", "portal.answer"}
+    free |= {"health.healthz", "health.readyz", "portal.home", "portal.challenge", "portal.answer"}
     free |= {"ingest.tell_standing"}  # it answers what a rostered concentrator signed
     free |= {"reference.openapi", "reference.docs", "reference.static"}
     for rule in pages.app.url_map.iter_rules():
@@ -180,7 +180,12 @@ def test_every_answer_has_the_headers(pages):
         "/static/pages.css",
         "/none",
         "/healthz",
+        "/readyz",
+        "/docs",
         "/api/v1/reports",
+        "/api/v1/openapi.json",
+        "/api/v1/neighbourhoods",
+        "/api/v1/bills",
     )
     for url in urls:
         headers = client.get(url).headers
