@@ -112,7 +112,7 @@ def serve(config: MdmsConfig) -> None:
             max_request_body_size=2 * MAX_BODY,
             channel_timeout=60,
             clear_untrusted_proxy_headers=True,
-            **_proxy(config),
+            **proxy_settings(config),
         )
         metrics = listen_for_scrapes(config, app)
     except (OSError, ValueError) as error:
@@ -132,7 +132,7 @@ def serve(config: MdmsConfig) -> None:
     log.info("stopped")
 
 
-def _proxy(config: MdmsConfig) -> dict[str, Any]:
+def proxy_settings(config: MdmsConfig) -> dict[str, Any]:
     """Return whose word about the client's address is taken: limits on guessing go by it."""
     if config.trusted_proxy is None:
         return {}

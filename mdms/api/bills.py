@@ -11,7 +11,7 @@ from .access import asker, known, only_roles
 from .completeness import completeness_of
 from .loads import chosen_days
 from .models import BILLS_A_PAGE, BillsAsked, BillsOut, CompletenessOut, DaysAsked, PeriodsOut
-from .tables import csv_response
+from .tables import AS_CSV, csv_response
 
 COLUMNS = (
     "pseudonym",
@@ -51,6 +51,7 @@ def supplier_api(store: Store, book: RosterBook, tariff: FlatTariff | None) -> A
     @routes.get("/bills")
     @routes.input(BillsAsked, location="query", arg_name="asked")
     @routes.output(BillsOut)
+    @routes.doc(responses=AS_CSV)
     def bills(asked: BillsAsked) -> object:
         """Return a page of a period's bills by pseudonym, as JSON or CSV."""
         found = _page(store, asked)

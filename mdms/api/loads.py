@@ -14,7 +14,7 @@ from ..supplier.questions import ShownLoad, loads_within, newest_interval
 from .access import asker, known, only_roles
 from .forecasts import Forecasts
 from .models import DaysAsked, ForecastAsked, ForecastOut, LoadsAsked, LoadsOut, NeighbourhoodsOut
-from .tables import csv_response
+from .tables import AS_CSV, csv_response
 
 COLUMNS = ("start", "end", "contributors", "expected", "status", "import_mwh", "export_mwh")
 
@@ -35,6 +35,7 @@ def loads_routes(store: Store, book: RosterBook) -> APIBlueprint:
     @routes.get("/neighbourhoods/<name>/loads")
     @routes.input(LoadsAsked, location="query", arg_name="asked")
     @routes.output(LoadsOut)
+    @routes.doc(responses=AS_CSV)
     def loads(name: str, asked: LoadsAsked) -> object:
         """Return a neighbourhood's loads, interval by interval, as JSON or CSV.
 

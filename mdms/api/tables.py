@@ -3,9 +3,14 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from flask import Response
 
+# For a route's description, beside its JSON.
+AS_CSV: dict[int | str, Any] = {
+    200: {"description": "JSON, or CSV where format says so", "content": {"text/csv": {"schema": {"type": "string"}}}}
+}
 # Spreadsheets run a cell that begins with one of these as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

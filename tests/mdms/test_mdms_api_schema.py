@@ -85,5 +85,6 @@ def test_a_planted_failure_is_seen(api, monkeypatch):
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", api.app)
     operation = schema["/api/v1/neighbourhoods/{name}/loads"]["GET"]
     monkeypatch.setattr("mdms.api.loads.known", lambda *_: "north")
-    with pytest.raises(FailureGroup, match="500"):
+    # As an answer or as the exception itself: the client lets it through.
+    with pytest.raises((FailureGroup, RuntimeError), match=r"500|planted"):
         send(api, operation, "supplier", 200, Counter())

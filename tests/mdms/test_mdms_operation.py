@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from mdms_bench import DAY, MARCH, pseudonym, row
 from sqlalchemy.exc import OperationalError
 from test_mdms_config import changed
+from waitress.proxy_headers import proxy_headers_middleware
 
 from mdms.__main__ import cli
 from mdms.config import Address, load_mdms_config
@@ -16,6 +17,7 @@ from mdms.operation import doctor
 from mdms.operation.check import check
 from mdms.operation.metrics import listen_for_scrapes
 from mdms.operation.prune import first_kept, prune
+from mdms.web import proxy_settings
 from protocol.keychain import epoch_of
 
 ME, OTHER = pseudonym("north", 0), pseudonym("north", 1)
@@ -130,6 +132,34 @@ def test_check_names_everything_that_is_wrong_at_once(config, tmp_path):
 def test_a_setting_of_operation_that_is_wrong_is_named(config, key, value):
     with pytest.raises(ConfigError, match=key):
         load_mdms_config(changed(config, **{key: value}))
+
+
+# --- Behind a proxy -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "seen"),
+    [
+        ("127.0.0.1", "127.0.0.1", "198.51.100.7"),
+        ("127.0.0.1", "10.0.0.9", "10.0.0.9"),
+        (None, "127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_only_the_trusted_proxys_word_about_a_client_is_taken(config, trusted, peer, seen):
+    if trusted:
+        changed(config, trusted_proxy=f'"{trusted}"')
+    settings = proxy_settings(load_mdms_config(config))
+    found = []
+
+    def app(environ, _start):
+        found.append((environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR")))
+        return []
+
+    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "198.51.100.7", "SERVER_NAME": "x", "SERVER_PORT": "1"}
+    environ |= {"wsgi.url_scheme": "http", "REMOTE_HOST": peer}
+    wrapped = proxy_headers_middleware(app, clear_untrusted=True, **settings) if settings else app
+    wrapped(environ, None)
+    assert found[0][0] == seen
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------

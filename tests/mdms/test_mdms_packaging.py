@@ -1,6 +1,9 @@
 """The units: each process walled in, the key holder as a user of its own that no network reaches."""
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,26 @@ def test_the_key_holder_is_another_user_than_the_web_server_and_nothing_reaches_
         assert "/run/hushmeter-keyholder" in value(other, "InaccessiblePaths")[0]
     for other in ("serve", "worker", "prune"):
         assert "/var/lib/hushmeter-keyholder" in value(other, "InaccessiblePaths")[0]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path):
+    for unit in [*UNITS, *PACKAGING.glob("*.timer")]:
+        text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.M)
+        (tmp_path / unit.name).write_text(text.replace("/opt/hushmeter/lib", "/"))
+
+    def verify():
+        command = ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))]
+        environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+    done = verify()
+    if done.returncode and "hushmeter" not in done.stderr:
+        pytest.skip("systemd-analyze cannot work here")
+    assert (done.returncode, done.stderr) == (0, "")
+    broken = tmp_path / UNITS[0].name
+    broken.write_text(broken.read_text().replace("ProtectHome=yes", "ProtectHome=perhaps"))
+    assert "perhaps" in verify().stderr
 
 
 def test_the_users_of_the_units_are_made():
