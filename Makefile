@@ -107,6 +107,10 @@ metrology: setup ## measure emulated meters' errors over their range, some minut
 drain: setup ## let the MDMS be away, then back, and measure how fast the outbox drains (ARGS="--hours N --meters N")
 	@$(PY) -m scripts.drain $(ARGS)
 
+.PHONY: bench-mdms
+bench-mdms: setup ## measure how fast an MDMS takes reports in, on SQLite and PostgreSQL (ARGS="--help" for options)
+	@$(PY) -m scripts.bench_mdms $(ARGS)
+
 .PHONY: figures
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)

@@ -27,24 +27,23 @@ from .errors import CannotStart
 from .ingest.routes import answer_json
 from .portal.routes import portal_routes
 from .pricing import Pricing
+from .problems import problem_of
 from .reasons import words
 from .rosters import RosterBook
 from .store import Store
 from .supplier.routes import supplier_routes
-from .tariffs import load_tariffs
 
-MACHINES = ("/api/", "/healthz")
+MACHINES = ("/api/", "/healthz", "/readyz", "/docs")
 SESSION_KEY = re.compile(r"[0-9a-f]{64}\s*\Z")
 
 
-def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook) -> None:
+def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, pricing: Pricing) -> None:
     """Add every page to an application; raises CannotStart where the session key cannot be used."""
     assert config.session_key is not None, "asked for"
     origins = Origins(config.origin)
     _prepare_sessions(app, _read_key(config.session_key), origins, store)
     CSRFProtect(app).exempt(app.blueprints["ingest"])
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", headers_enabled=True)
-    pricing = Pricing(load_tariffs(config.tariffs, config.deployment, config.operator_key, book), book)
     log = LogReader(config.release_log, config.deployment, config.log_key) if config.release_log else None
     app.register_blueprint(Blueprint("pages", __name__, static_folder="static", static_url_path="/static"))
     app.register_blueprint(account_routes(store, limiter))
@@ -122,7 +121,9 @@ def _error(error: HTTPException) -> Response | tuple[str, int] | HTTPException:
     code = error.code or 500
     if code in (301, 302, 303, 304, 307, 308):
         return error
-    if request.path.startswith(MACHINES) or request.path.endswith(".json"):
+    if request.path.startswith(MACHINES):
+        return problem_of(error)
+    if request.path.endswith(".json"):
         return answer_json({"error": error.name.lower()}, code)
     text = EXPLANATIONS.get(code, HTTPStatus(code).phrase + ".")
     return render_template("error.html", code=code, text=text), code

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from protocol.documents import Document, from_base64url, to_base64url
 from protocol.envelopes import ENVELOPE
@@ -147,14 +147,14 @@ class Store:
         """Run ``work`` in one transaction and return its result after the commit.
 
         Two writers may both find a key free; the one that comes second breaks a unique key, and finds the
-        first one's row when it runs again.
+        first one's row when it runs again. So does one that PostgreSQL ended because two waited for each other.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._writing.begin() as connection:
                     return work(connection)
-            except IntegrityError:
-                if attempt == ATTEMPTS:
+            except DBAPIError as error:
+                if attempt == ATTEMPTS or not _is_a_race(error):
                     raise
         raise AssertionError("the loop returns or raises")
 
@@ -467,6 +467,11 @@ def _values(one: BillSum) -> dict[str, Any]:
         "export_mwh": one.export_mwh,
         "batch": one.batch,
     }
+
+
+def _is_a_race(error: DBAPIError) -> bool:
+    # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
+    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
 
 
 def batched(names: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -182,6 +182,19 @@ users = Table(
     Column("password_hash", String(200), nullable=False),
 )
 
+# The API's tokens. A revoked one is gone.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("hash", DOCUMENT_ID, nullable=False, unique=True),
+    # Names with spaces between them; null: all.
+    Column("neighbourhoods", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+
 # What a customer's login waits for: each is answered once, rightly or wrongly, or expires.
 challenges = Table(
     "challenges",

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy import Connection, func, insert, select
 
-from protocol.reports import BillingWindow, DetailSegment, IntervalLoad, ItemVerdict
+from protocol.reports import DetailSegment, IntervalLoad, ItemVerdict
 
 from ..store import Store
-from ..tables import billing_windows, conflicts, detail_rows, interval_loads, reports
+from ..tables import conflicts, detail_rows
+from .entries import Entries, signed
 from .judgement import Arrival, Refused, Row
 
 log = structlog.get_logger()
@@ -23,7 +24,10 @@ def admit(store: Store, judged: Sequence[Arrival | Refused]) -> list[ItemVerdict
     """Return the verdicts, in order, after the transaction that holds them has been committed."""
 
     def work(connection: Connection) -> list[ItemVerdict]:
-        return [_admit(connection, item) for item in judged]
+        entries = Entries(connection, judged)
+        verdicts = [_admit(connection, entries, item) for item in judged]
+        entries.write()
+        return verdicts
 
     verdicts = store.write(work)
     for verdict, item in zip(verdicts, judged, strict=True):
@@ -40,66 +44,19 @@ def admit(store: Store, judged: Sequence[Arrival | Refused]) -> list[ItemVerdict
     return verdicts
 
 
-def _admit(connection: Connection, item: Arrival | Refused) -> ItemVerdict:
+def _admit(connection: Connection, entries: Entries, item: Arrival | Refused) -> ItemVerdict:
     if isinstance(item, Refused):
         return ItemVerdict(item.id, "refused", item.reason)
-    match item.report:
-        case IntervalLoad() as load:
-            return _admit_load(connection, item, load)
-        case BillingWindow() as window:
-            return _admit_window(connection, item, window)
-        case DetailSegment() as segment:
-            return _admit_segment(connection, item, segment)
-
-
-def _admit_load(connection: Connection, item: Arrival, load: IntervalLoad) -> ItemVerdict:
-    there = connection.execute(
-        select(interval_loads.c.report).where(
-            interval_loads.c.neighbourhood == load.neighbourhood,
-            interval_loads.c.interval_start == load.interval_start,
-        )
-    ).scalar()
-    if there is not None:
-        return _again(connection, item, there, "another load of this interval is stored")
-    _keep_report(connection, item)
-    connection.execute(
-        insert(interval_loads).values(
-            neighbourhood=load.neighbourhood,
-            interval_start=load.interval_start,
-            interval_end=load.interval_start + load.interval_s,
-            contributors=item.contributors,
-            expected=item.expected,
-            report=item.id,
-        )
-    )
-    return ItemVerdict(item.id, "stored")
-
-
-def _admit_window(connection: Connection, item: Arrival, window: BillingWindow) -> ItemVerdict:
-    there = connection.execute(
-        select(billing_windows.c.report).where(
-            billing_windows.c.pseudonym == window.pseudonym,
-            billing_windows.c.window_start == window.window_start,
-        )
-    ).scalar()
-    if there is not None:
-        return _again(connection, item, there, "another report of this window is stored")
-    _keep_report(connection, item)
-    connection.execute(
-        insert(billing_windows).values(
-            pseudonym=window.pseudonym,
-            window_start=window.window_start,
-            window_end=window.window_end,
-            present=window.present,
-            expected=window.expected,
-            quality=window.quality,
-            register_from=window.register_from,
-            register_to=window.register_to,
-            filled=window.energy is not None,
-            report=item.id,
-        )
-    )
-    return ItemVerdict(item.id, "stored")
+    report = item.report
+    if isinstance(report, DetailSegment):
+        return _admit_segment(connection, item, report)
+    there = entries.enter(item, report)
+    if there is None:
+        return ItemVerdict(item.id, "stored")
+    if there == item.id:
+        return ItemVerdict(item.id, "duplicate")
+    about = "load of this interval" if isinstance(report, IntervalLoad) else "report of this window"
+    return _set_aside(connection, item, f"another {about} is stored")
 
 
 def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment) -> ItemVerdict:
@@ -158,28 +115,8 @@ def _stored_rows(connection: Connection, item: Arrival) -> dict[tuple[bytes, byt
     }
 
 
-def _again(connection: Connection, item: Arrival, there: str, reason: str) -> ItemVerdict:
-    if there == item.id:
-        return ItemVerdict(item.id, "duplicate")
-    return _set_aside(connection, item, reason)
-
-
-def _keep_report(connection: Connection, item: Arrival) -> None:
-    connection.execute(insert(reports).values(id=item.id, **_signed(item)))
-
-
 def _set_aside(connection: Connection, item: Arrival, reason: str) -> ItemVerdict:
     known = select(conflicts.c.id).where(conflicts.c.id == item.id)
     if connection.execute(known).scalar() is None:
-        connection.execute(insert(conflicts).values(id=item.id, reason=reason, **_signed(item)))
+        connection.execute(insert(conflicts).values(id=item.id, reason=reason, **signed(item)))
     return ItemVerdict(item.id, "conflict", reason)
-
-
-def _signed(item: Arrival) -> dict[str, object]:
-    document = item.document
-    return {
-        "type": document.type,
-        "content": document.content_bytes(),
-        "signer": document.signer,
-        "signature": document.signature,
-    }

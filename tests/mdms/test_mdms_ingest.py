@@ -7,7 +7,7 @@ from mdms_bench import DAY, DEPLOYMENT, INTERVAL, MARCH, Bench, pseudonym, row
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from mdms.ingest import admission
+from mdms.ingest import entries
 from mdms.ingest.judgement import judge
 from mdms.portal.questions import rows_behind
 from mdms.rosters import RosterBook
@@ -215,7 +215,7 @@ def test_a_batch_is_whole_or_not_at_all(web, north, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(admission, "_admit_window", crash)
+        broken.setattr(entries, "_window", crash)
         with pytest.raises(KeyboardInterrupt):
             web.post([north.load(), north.window()])
     assert web.store.undecided_loads(MARCH + DAY) == []
@@ -225,16 +225,16 @@ def test_a_batch_is_whole_or_not_at_all(web, north, monkeypatch):
 def test_two_uploads_at_the_same_time_store_once(web, north, monkeypatch):
     # The other upload commits between this one's look and its insert: the unique key makes it look again.
     load = north.load()
-    real = admission._keep_report
+    real = entries.Entries.write
     raced = []
 
-    def slow(connection, item):
+    def slow(noted):
         if not raced:
-            raced.append(item)
+            raced.append(noted)
             raise IntegrityError("insert", {}, Exception("unique"))
-        real(connection, item)
+        real(noted)
 
-    monkeypatch.setattr(admission, "_keep_report", slow)
+    monkeypatch.setattr(entries.Entries, "write", slow)
     assert web.verdicts([load]) == ["stored"]
     assert web.verdicts([load]) == ["duplicate"]
 
