@@ -17,7 +17,8 @@ sys.path.insert(0, str(HERE))
 
 from raw_repl import StandIn  # noqa: E402 - the path has to be set first
 
-from scripts.flash import port  # noqa: E402
+from scripts.firmware_package import build  # noqa: E402
+from scripts.flash import install, port  # noqa: E402
 from scripts.flash.__main__ import main as flash  # noqa: E402
 
 TITLE = "48534d0102030405"
@@ -37,6 +38,17 @@ def a_quick_line(monkeypatch):
     quick = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=lambda s: time.sleep(min(s, 0.001)))
     monkeypatch.setattr(transport_serial, "time", quick)
     monkeypatch.setattr(port, "_BOOT_S", 0.05)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """The firmware, compiled once for all these tests."""
+    return build(tmp_path_factory.mktemp("compiled") / "package", "x64").parent
+
+
+@pytest.fixture(autouse=True)
+def one_build(monkeypatch, compiled):
+    monkeypatch.setattr(install, "build", lambda out, march: shutil.copytree(compiled, out) / "package.json")
 
 
 @pytest.fixture

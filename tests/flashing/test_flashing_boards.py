@@ -7,6 +7,7 @@ import pytest
 from conftest import OTHER, ROOT, TITLE, provisioning
 from raw_repl import StandIn, package_targets, piece
 
+from scripts.calibrate.port import Serial
 from scripts.firmware_package import build
 from scripts.flash import board, install
 from scripts.flash.port import Port, PortError
@@ -67,13 +68,13 @@ def test_an_update_keeps_registers_keys_counters_and_frames(stand_in, typed, enr
 
 # A meter that has lived: three frames, registers, a counter; sealed by the firmware on the board.
 LIVED = """
-from firmware import main
+from firmware import main, start
 from firmware.board import boards
 from firmware.meter.intervals import Account
 from firmware.meter.registers import Registers
 from protocol import wire
 board = boards.here({"pins": []}, "")
-meter = main.build(board, None, 900, 60)
+meter = main.build(board, start.Unconnected(), 900, 60)
 for number in range(3):
     header = wire.Header(wire.READING, meter.keys.enrolment.system_title, meter.keys.epoch, b"salt", number)
     frame = wire.pack_header(header) + bytes(100)
@@ -262,3 +263,15 @@ def test_nothing_that_a_tool_sends_shows_in_a_failure(stand_in):
 def test_the_package_is_json_with_each_file_once():
     targets = package_targets()
     assert len(targets) == len(set(targets)) == len(json.loads(install.PACKAGE.read_text())["urls"])
+
+
+# --- Others at the same port --------------------------------------------------------------------------------------
+
+
+def test_the_calibrator_finds_the_board_that_was_flashed(stand_in, typed):
+    assert typed(stand_in.path)[0] == 0
+    serial = Serial(stand_in.path)
+    try:
+        assert serial.run("print(board.storage.read('keys'))").strip() == "None"
+    finally:
+        serial.close()
