@@ -14,8 +14,10 @@ from firmware.meter.keys import ACCEPTED_DELAY_DAYS
 from firmware.meter.saving import Saving
 from protocol import keychain, wire
 
-# Every write erases a block of flash: periods that are shorter than this wait for each other.
+# Every write erases a block of flash: over time there is one in so many seconds, and periods wait for each other. At a
+# boot BURST writes may come at once, so that a meter that is being put up is seen to work.
 WRITE_S = 180
+BURST = 60
 
 
 class Instrument:
@@ -31,6 +33,7 @@ class Instrument:
         self._lengths = lengths
         self._events = events
         self._quality = quality
+        self._credit_s = BURST * WRITE_S
         self._written_until = 0  # end of the last period that is in flash, as far as this boot knows
         self._taken = None  # (start, end, what the sensor gave) of a period that is not stored yet
 
@@ -106,11 +109,20 @@ class Instrument:
             frames.append((closed.until - closed.interval_s, self._seal_reading(closed, grown)))
         if energies:
             frames.append((start, self._seal_detail(start, end, taken, grown, quality)))
-        # What closes an interval is sent at once, what does not waits for others.
-        wait = not closed and end - self._written_until < WRITE_S
+        wait = self._waits(closed, start, end)
+        self._store.commit(behind, grown, frames, wait, energies is not None)
+
+    def _waits(self, closed, start, end):
+        """Say whether a period's record waits for others: not where an interval ends, unless intervals are short."""
+        self._credit_s = min(self._credit_s + end - start, BURST * WRITE_S)
+        if closed and (closed.interval_s >= WRITE_S or self._credit_s >= WRITE_S):
+            wait = False
+        else:
+            wait = end - self._written_until < WRITE_S
         if not wait:
             self._written_until = end
-        self._store.commit(behind, grown, frames, wait, energies is not None)
+            self._credit_s = max(0, self._credit_s - WRITE_S)
+        return wait
 
     def _header(self, kind):
         keys = self._keys

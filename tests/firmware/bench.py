@@ -49,11 +49,13 @@ class Storage:
     def __init__(self, switch=None):
         self.switch = switch or Switch()
         self.pieces = {}
+        self.written = []  # names, one for every write
 
     def read(self, name):
         return self.pieces.get(name)
 
     def replace(self, name, data):
+        self.written.append(name)
         mode = self.switch.moment()
         if mode in (None, "after"):
             self.pieces[name] = bytes(data)
@@ -61,6 +63,7 @@ class Storage:
             raise PowerCut
 
     def append(self, name, data):
+        self.written.append(name)
         mode = self.switch.moment()
         length = {None: len(data), "before": 0, "torn": len(data) * 2 // 3, "after": len(data)}[mode]
         self.pieces[name] = self.pieces.get(name, b"") + bytes(data[:length])

@@ -6,6 +6,7 @@ import bench
 from bench import INTERVAL_S, START, World
 
 import firmware.main
+from firmware.meter.instrument import BURST, WRITE_S
 from firmware.meter.lengths import Lengths
 from protocol import keychain, wire
 
@@ -160,3 +161,23 @@ def test_the_inner_seal_of_a_detail_stays_closed_to_the_concentrator():
         except wire.Forged:
             continue
         raise AssertionError("the hop chain opened a detail")
+
+
+def test_periods_wait_for_each_other_and_a_reading_takes_them_along():
+    world = live(World(), Constant(), 3 * INTERVAL_S, 60)
+    for _ in range(4 * INTERVAL_S // 60):
+        before = len(world.storage.written)
+        world.now_ms += 60000
+        world.settle()
+        if world.now_ms // 1000 % INTERVAL_S == 0:
+            assert len(world.storage.written) > before
+            assert len(world.concentrator.details) == (world.now_ms // 1000 - START) // 60
+    appends = [name for name in world.storage.written if name.startswith("ring")]
+    assert len(appends) <= 7 * (INTERVAL_S // WRITE_S + 1) + 3
+
+
+def test_short_intervals_are_prompt_for_a_while_and_then_wait_for_each_other():
+    world = live(World(), Constant(), (BURST + 60) * 60, 60, interval_s=60)
+    appends = [name for name in world.storage.written if name.startswith("ring")]
+    assert BURST < len(appends) <= BURST + 60
+    assert len(world.concentrator.readings) >= BURST + 60 - WRITE_S // 60

@@ -1,5 +1,7 @@
 """The ring of segments: what waits, what is freed, what is lost and counted, what torn and damaged records do."""
 
+import gc
+
 import bench
 
 from firmware.meter import intervals
@@ -288,3 +290,20 @@ def test_erasing_forgets_everything():
     store_module.erase(storage)
     store = Store(storage)
     assert (len(store), store.account, store.registers) == (0, None, Registers(0, 0))
+
+
+def test_a_full_store_leaves_the_heap_to_others():
+    if not hasattr(gc, "mem_alloc"):
+        return  # CPython cannot say
+    storage = bench.Storage()
+    store = Store(storage)
+    gc.collect()
+    before = gc.mem_alloc() - sum(len(piece) for piece in storage.pieces.values())
+    for number in range(1200):
+        commit(store, number)
+    store.oldest(16)
+    storage.written = []
+    gc.collect()
+    grown = gc.mem_alloc() - before - sum(len(piece) for piece in storage.pieces.values())
+    # 32 kB where a word has 8 bytes: a place is a word, and the frames are in flash but for some.
+    assert grown < 32768, grown
