@@ -82,7 +82,7 @@ class Closing:
         if not self._outbox.segments.is_due(now_ms // 1000):
             return False
         with self._ledger.transaction():
-            return self._outbox.segments.close_some(now_ms)
+            return self._outbox.close_segments(now_ms)
 
     # --- Loads --------------------------------------------------------------------------------------------------
 

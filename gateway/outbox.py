@@ -38,7 +38,7 @@ class Outbox:
         self._ledger = ledger
         self._identity = identity
         self._deployment = deployment
-        self.segments = Segments(ledger, self.add)
+        self.segments = Segments(ledger)
 
     def add(self, report: Report, now_ms: int, title: bytes | None = None) -> None:
         """Sign a report and keep it; call inside the transaction that closes what it reports."""
@@ -72,6 +72,13 @@ class Outbox:
     def add_row(self, title: bytes, row: bytes) -> None:
         """Keep a customer's sealed row; call inside the transaction that takes its frame."""
         self.segments.add_row(title, row)
+
+    def close_segments(self, now_ms: int, *, everything: bool = False) -> bool:
+        """Take one step of closing the hour's rows, or with ``everything`` all; returns whether there may be another.
+
+        Call inside a transaction.
+        """
+        return self.segments.close_some(self.add, now_ms, everything=everything)
 
     def waiting(self, limit: int) -> list[Waiting]:
         """Return the oldest reports without a verdict, at most ``limit`` and as many as one upload may hold."""

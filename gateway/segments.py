@@ -28,10 +28,8 @@ ROW_BYTES_IN_REPORT = 164  # 90 bytes as base64url in JSON, and that as base64ur
 class Segments:
     """The rows of one ledger. Every method runs in the ledger's thread."""
 
-    def __init__(self, ledger: Ledger, add: Callable[[DetailSegment, int], None]) -> None:
-        """``add`` signs a segment and puts it into the outbox: (segment, UTC milliseconds)."""
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._add = add
         self._passed_on = self._newest()  # what an earlier start has left is not fresh
 
     def add_row(self, title: bytes, row: bytes) -> None:
@@ -54,9 +52,10 @@ class Segments:
         hour, through, _ = self._state()
         return bool(through) or hour != now // HOUR_S or rows_waiting(self._ledger.execute) > MAX_WAITING_ROWS
 
-    def close_some(self, now_ms: int, *, everything: bool = False) -> bool:
+    def close_some(self, add: Callable[[DetailSegment, int], None], now_ms: int, *, everything: bool = False) -> bool:
         """Take one step of closing; returns whether there may be another. Call inside a transaction.
 
+        ``add`` signs a segment and puts it into the outbox: (segment, UTC milliseconds).
         An hour's rows are those that have come until the first call of the next hour. ``everything``: of this hour
         too.
         """
@@ -79,7 +78,7 @@ class Segments:
             (through, done, last),
         ).fetchall()
         for segment in self._by_meter(rows):
-            self._add(segment, now_ms)
+            add(segment, now_ms)
         self._set_state(hour, through, last)
         return True
 

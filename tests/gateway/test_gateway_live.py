@@ -82,7 +82,7 @@ async def until(condition, patience_s=30):
             await asyncio.sleep(0.01)
 
 
-def relay(gateway, mdms, meter, rows=5):
+def relay(gateway, mdms, meter, rows=4):
     """Return how long each of some rows took from the wire to the MDMS, in seconds of machine time."""
 
     async def talk(write):
@@ -103,9 +103,9 @@ def test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, 
     took = relay(gateway, mdms, meter)
     with capsys.disabled():
         print(f"\nlive relay: {', '.join(f'{each * 1000:.0f}' for each in took)} ms from the wire to the MDMS")
-    # Each row is sent just behind a look, so it waits for a whole one. The best of them: this machine has other work.
-    assert min(took) < 1
-    assert held(gateway) == 5
+    # Each but the first is sent just behind a look, so it waits for a whole one. The best: this machine has other work.
+    assert min(took[1:]) < 1
+    assert held(gateway) == 4
     assert closed(gateway) == [], "nothing live is kept in the outbox"
     assert gateway.ledger.execute("SELECT id FROM outbox").fetchall()[: len(before)] == before
     gateway.close(START + HOUR)
@@ -115,7 +115,7 @@ def test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, 
 
 
 def test_a_planted_relay_that_waits_too_long_is_found(gateway, meter, mdms, monkeypatch, capsys):
-    monkeypatch.setattr(live, "LIVE_S", 1.5)
+    monkeypatch.setattr(live, "LIVE_S", 3)
     with pytest.raises(AssertionError, match="min"):
         test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, meter, mdms, capsys)
 

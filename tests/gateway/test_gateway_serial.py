@@ -331,7 +331,7 @@ def details(gateway, meter):
     """Return every DETAIL that arrived, opened as only the customer can."""
     customer = keychain.Chain(meter.epoch, keychain.first_chain(hashlib.sha256(meter.title).digest()))
     with gateway.ledger.transaction():
-        while gateway.outbox.segments.close_some(0, everything=True):
+        while gateway.outbox.close_segments(0, everything=True):
             pass
     rows = [
         documents.from_base64url(row, "row")
