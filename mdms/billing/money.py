@@ -12,8 +12,10 @@ What is credited for export bears no tax.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from protocol.tariffs import Tariff
+if TYPE_CHECKING:  # a tariff comes with its signature's arithmetic, which prices do not need
+    from protocol.tariffs import Tariff
 
 MWH_PER_KWH = 1_000_000
 MICRO = 6
@@ -99,7 +101,7 @@ class Cost:
         return f"{self.currency} {decimal(self.total, self.digits)}"
 
 
-def cost(tariff: Tariff, sums: Sequence[BillSum], days: int) -> Cost:
+def cost(tariff: "Tariff", sums: Sequence[BillSum], days: int) -> Cost:
     """Return what the sums of one bill of ``days`` local days cost. Raises NotPriced, ValueError below 0 mWh."""
     standing = Fraction(tariff.standing_micro * (days if tariff.standing_per == "day" else 1), UNIT)
     lines = tuple(_line(tariff, one, _windows_of_group(sums, one.group)) for one in sums)
@@ -115,7 +117,7 @@ def _windows_of_group(sums: Sequence[BillSum], group: int) -> dict[str, int]:
     return windows
 
 
-def _line(tariff: Tariff, one: BillSum, windows: dict[str, int]) -> Line:
+def _line(tariff: "Tariff", one: BillSum, windows: dict[str, int]) -> Line:
     if min(one.import_mwh, one.export_mwh) < 0:
         raise ValueError("an energy is not negative")
     prices = {band.name: band for band in tariff.bands}
