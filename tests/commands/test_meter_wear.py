@@ -1,4 +1,4 @@
-"""The wear of a meter's flash: counted from the firmware's own writes, below a tenth, red where they are careless."""
+"""The wear of a meter's flash: from the firmware's own writes, below a tenth, and red where they are careless."""
 
 import pytest
 from click.testing import CliRunner
