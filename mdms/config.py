@@ -25,6 +25,7 @@ CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5), LoadCredential=
 ORIGIN = re.compile(r"(https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)\Z")
 REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 LEAST_DETAIL_DAYS = 31
+LANGUAGES = ("de", "en")  # of bills: those in statements/texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class MdmsConfig:
     feeders: Path | None = None
     regions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     tariffs: Path | None = None
+    language: str = "en"
     trusted_proxy: str | None = None
     metrics_listen: Address | None = None
     metrics_beyond_loopback: bool = False
@@ -197,6 +199,7 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         feeders=table.optional_place("feeders"),
         regions=table.regions(),
         tariffs=table.optional_place("tariffs"),
+        language=table.text("language", "en"),
         trusted_proxy=table.take("trusted_proxy", str, None),
         metrics_listen=table.address("metrics_listen", table.text("metrics_listen"))
         if table.has("metrics_listen")
@@ -215,6 +218,8 @@ def _check_pages(table: _Table, config: MdmsConfig) -> None:
         raise table.wrong("origin", "must be https://HOST, or http://localhost:PORT for loopback")
     if (config.release_log is None) != (config.log_key is None):
         raise table.wrong("log_key", "release_log and log_key are given together or not at all")
+    if config.language not in LANGUAGES:
+        raise table.wrong("language", f"bills are written in {' or '.join(LANGUAGES)}")
 
 
 def _check_operation(table: _Table, config: MdmsConfig) -> None:

@@ -30,6 +30,8 @@ from .pricing import Pricing
 from .problems import problem_of
 from .reasons import words
 from .rosters import RosterBook
+from .statements.pages import StatementPages
+from .statements.texts import load_texts
 from .store import Store
 from .supplier.routes import supplier_routes
 
@@ -47,8 +49,9 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, 
     log = LogReader(config.release_log, config.deployment, config.log_key) if config.release_log else None
     app.register_blueprint(Blueprint("pages", __name__, static_folder="static", static_url_path="/static"))
     app.register_blueprint(account_routes(store, limiter))
-    app.register_blueprint(supplier_routes(store, book, pricing, _regions(config, book), config.feeders))
-    app.register_blueprint(portal_routes(store, book, origins, pricing, limiter))
+    statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
+    app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
+    app.register_blueprint(portal_routes(store, book, origins, pricing, statements, limiter))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)
     app.context_processor(lambda: {"person": who(), "deployment": config.deployment})

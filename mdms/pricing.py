@@ -33,15 +33,25 @@ class Pricing:
 
     def cost(self, bill: Bill) -> Cost | None:
         """Return what a bill costs, or None where it has no price."""
-        tariff, tenancy = self.tariff(bill), self._book.tenancy(bill.pseudonym)
-        if tariff is None or tenancy is None or bill.status not in (RELEASED, *WITHOUT_ENERGY):
+        tariff = self.tariff(bill)
+        if (
+            tariff is None
+            or self._book.tenancy(bill.pseudonym) is None
+            or bill.status not in (RELEASED, *WITHOUT_ENERGY)
+        ):
             return None
-        end = bill.period_end if tenancy.until is None else min(bill.period_end, tenancy.until)
-        days = local_days(max(bill.period_start, tenancy.first_window), end, tariff.tz())
         try:
-            return cost(tariff, bill.sums if bill.status == RELEASED else (), days)
+            return cost(tariff, bill.sums if bill.status == RELEASED else (), self.days(bill, tariff))
         except NotPriced:
             return None
+
+    def days(self, bill: Bill, tariff: Tariff) -> int:
+        """Return how many of the tariff's local days of a bill's period its tenancy lasts; 0 without a tenancy."""
+        tenancy = self._book.tenancy(bill.pseudonym)
+        if tenancy is None:
+            return 0
+        end = bill.period_end if tenancy.until is None else min(bill.period_end, tenancy.until)
+        return local_days(max(bill.period_start, tenancy.first_window), end, tariff.tz())
 
     def amount(self, bill: Bill) -> str | None:
         """Return what a bill comes to, as it stands on it, or None."""
@@ -55,7 +65,7 @@ def described(tariff: Tariff) -> str:
     if tariff.standing_micro:
         said.append(f"standing charge {price(tariff.standing_micro, tariff.currency)} a {tariff.standing_per}")
     if tariff.tax_ppm:
-        said.append(f"tax {decimal(tariff.tax_ppm, MICRO - 2).rstrip('0').rstrip('.')} %, export credit untaxed")
+        said.append(f"tax {percent(tariff.tax_ppm)} %, export credit untaxed")
     return f"{tariff.name} version {tariff.version}: " + "; ".join(said)
 
 
@@ -64,6 +74,11 @@ def _band(band: Band, tariff: Tariff) -> str:
     if band.export_micro_per_kwh:
         said += f", {price(band.export_micro_per_kwh, tariff.currency)} credited per exported kWh"
     return said
+
+
+def percent(ppm: int) -> str:
+    """Return parts per million as a percentage, exactly: "19", "7.5"."""
+    return decimal(ppm, MICRO - 2).rstrip("0").rstrip(".")
 
 
 def exact(amount: Fraction, currency: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from flask import Blueprint, Response, abort, render_template, request
+from flask import Blueprint, Response, abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -19,6 +19,7 @@ from ..ingest.routes import answer_json
 from ..pricing import Pricing, described
 from ..reasons import words
 from ..rosters import RosterBook
+from ..statements.pages import SECONDS, StatementPages
 from ..store import Store
 from .challenges import Challenges
 from .questions import ROWS_AT_ONCE, bills_of, rows_behind
@@ -38,7 +39,9 @@ def _account_asked() -> str:
     return f"{get_remote_address()} {account}"
 
 
-def portal_routes(store: Store, book: RosterBook, origins: Origins, pricing: Pricing, limiter: Limiter) -> Blueprint:
+def portal_routes(
+    store: Store, book: RosterBook, origins: Origins, pricing: Pricing, statements: StatementPages, limiter: Limiter
+) -> Blueprint:
     """Return the blueprint of the customer's door."""
     routes = Blueprint("portal", __name__, url_prefix="/portal")
     challenges = Challenges(store)
@@ -66,11 +69,11 @@ def portal_routes(store: Store, book: RosterBook, origins: Origins, pricing: Pri
         # The new session has a token of its own, and the page is not loaded again.
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
-    routes.register_blueprint(_own_objects(store, book, pricing))
+    routes.register_blueprint(_own_objects(store, book, pricing, statements))
     return routes
 
 
-def _own_objects(store: Store, book: RosterBook, pricing: Pricing) -> Blueprint:
+def _own_objects(store: Store, book: RosterBook, pricing: Pricing, statements: StatementPages) -> Blueprint:
     own = Blueprint("own", __name__, url_prefix="/accounts/<account>")
     own.before_request(only(CUSTOMER, "portal.home"))
 
@@ -135,11 +138,21 @@ def _own_objects(store: Store, book: RosterBook, pricing: Pricing) -> Blueprint:
                             for one in bill.sums
                         ],
                         "amount": pricing.amount(bill),
+                        "page": url_for(".bill", account=account, period_start=bill.period_start),
                     }
                     for bill in found
                 ],
             }
         )
+
+    @own.get(f"/bills/{SECONDS}")
+    def bill(account: str, period_start: int) -> ResponseReturnValue:
+        pdf = url_for(".bill_pdf", account=account, period_start=period_start)
+        return statements.page(account, period_start, pdf)
+
+    @own.get(f"/bills/{SECONDS}.pdf")
+    def bill_pdf(account: str, period_start: int) -> Response:
+        return statements.pdf(account, period_start)
 
     return own
 

@@ -63,7 +63,15 @@ export class Mine {
       const bands = bill.sums.filter((sum) => sum.bands.length).map((sum) => `${sum.bands.join("+")} ${kwh(sum.import_mwh)} kWh`);
       const said = [bands.join(", "), estimated, adjusted].filter((text) => text).join("; ");
       const remark = bill.status === "released" ? said : bill.why;
-      return line([bill.period], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
+      const row = line([""], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
+      const link = document.createElement("a");
+      link.href = bill.page;
+      // Its own tab: this page forgets the key when it is left.
+      link.target = "_blank";
+      link.rel = "noopener";
+      link.textContent = bill.period;
+      row.firstElementChild.replaceChildren(link);
+      return row;
     });
     if (!lines.length) lines.push(line(["No period has ended yet."]));
     part("bills").replaceChildren(...lines);

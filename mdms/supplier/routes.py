@@ -19,6 +19,7 @@ from ..loads.regions import region_load
 from ..pricing import Pricing, described
 from ..reasons import WAITING, words
 from ..rosters import RosterBook
+from ..statements.pages import SECONDS, StatementPages
 from ..store import RELEASED, Bill, Store
 from .balances import feeder_balance
 from .days import day_holding, parse_day, span_of
@@ -33,6 +34,7 @@ def supplier_routes(
     store: Store,
     book: RosterBook,
     pricing: Pricing,
+    statements: StatementPages,
     regions: Mapping[str, Sequence[str]],
     feeders: Path | None,
 ) -> Blueprint:
@@ -151,6 +153,15 @@ def supplier_routes(
             more=quote(found[-1].pseudonym) if len(found) == BILLS_A_PAGE else None,
             tariffs=_tariffs(pricing, found),
         )
+
+    @routes.get(f"/bills/<pseudonym>/{SECONDS}")
+    def bill(pseudonym: str, period_start: int) -> ResponseReturnValue:
+        pdf = url_for(".bill_pdf", pseudonym=pseudonym, period_start=period_start)
+        return statements.page(pseudonym, period_start, pdf)
+
+    @routes.get(f"/bills/<pseudonym>/{SECONDS}.pdf")
+    def bill_pdf(pseudonym: str, period_start: int) -> Response:
+        return statements.pdf(pseudonym, period_start)
 
     return routes
 
