@@ -106,7 +106,10 @@ def check_first_run(console, starts, say):
     assert first["of"] == -(-first["known_ms"] // (INTERVAL_S * 1000)) * INTERVAL_S
     assert 0 <= first["first_reading_ms"] - ends_ms < 2000
     say(f"RP2040: first READING {first['first_reading_ms'] - ends_ms} ms after the first interval's end")
-    peak = max(each["heap"] for each in console.figures("heap"))
+    heaps = console.figures("heap")
+    parts = ", ".join(f"{each['heap']} with the {each['with']}" for each in heaps if "with" in each)
+    say(f"RP2040: bytes of heap in use at the start: {parts}")
+    peak = max(each["heap"] for each in heaps)
     say(f"RP2040: at most {peak} bytes of heap in use, of {HEAP_BYTES} that it has here")
     assert 0 < peak <= HEAP_BYTES
     last = console.figures("lost")[-1]

@@ -15,16 +15,30 @@ import json  # noqa: E402
 import os  # noqa: E402
 
 from firmware.board import rp2  # noqa: E402
-from firmware.main import build, run_serial  # noqa: E402
-from firmware.meter import calibration  # noqa: E402
 
 with open("settings.json") as _file:
     SETTINGS = json.load(_file)
+# The converter's ring wants 4 KiB in one piece: it is taken before the code's small pieces lie everywhere.
+BOARD = rp2.Board(converter=rp2.Converter(SETTINGS["channels"], SETTINGS["rate_hz"]), watchdog_ms=8000)
 
 
-def meter():
-    """Return (board, meter); the keys' file is deleted once the meter holds them."""
-    board = rp2.Board(converter=rp2.Converter(SETTINGS["channels"], SETTINGS["rate_hz"]), watchdog_ms=8000)
+def used():
+    """Return how many bytes of the heap are in use, without what was taken away."""
+    gc.collect()
+    return gc.mem_alloc() - len(ballast)
+
+
+print(json.dumps({"heap": used(), "with": "board"}))
+
+from firmware.main import build, run_serial  # noqa: E402
+from firmware.meter import calibration  # noqa: E402
+
+print(json.dumps({"heap": used(), "with": "code"}))
+BOARD.feed()
+
+
+def meter(board):
+    """Return the meter; the keys' file is deleted once the meter holds them."""
     given = None
     if "meter.json" in os.listdir():
         with open("meter.json") as file:
@@ -35,7 +49,8 @@ def meter():
     made = build(board, None, SETTINGS["interval_s"], SETTINGS["interval_s"], given)
     if given:
         os.remove("meter.json")
-    return board, made
+    print(json.dumps({"heap": used(), "with": "meter"}))
+    return made
 
 
 def energy(board, made):
@@ -59,19 +74,16 @@ async def watch(board, made):
             print(json.dumps({"known_ms": known, "first_reading_ms": told, "of": made.store.readings()[0]}))
         turns += 1
         if turns % 20 == 0:
-            gc.collect()
-            peak = max(peak, gc.mem_alloc() - len(ballast))
+            peak = max(peak, used())
             print(json.dumps({"heap": peak, "lost": board.converter.lost, "fault": made.sensor.fault}))
             print(json.dumps(energy(board, made)))
         await asyncio.sleep_ms(50)
 
 
 async def live():
-    board, made = meter()
-    gc.collect()
-    print(json.dumps({"built": gc.mem_alloc() - len(ballast)}))
-    watching = asyncio.create_task(watch(board, made))
-    await run_serial(made, board, 0, 115200)
+    made = meter(BOARD)
+    watching = asyncio.create_task(watch(BOARD, made))
+    await run_serial(made, BOARD, 0, 115200)
     watching.cancel()
 
 
