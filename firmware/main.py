@@ -54,7 +54,7 @@ def build(board, sensor, interval_s, detail_s, provisioning=None, quality=0):
 def build_anyway(board, sensor, interval_s, detail_s, provisioning=None, quality=0, say=print):
     """As ``build``; where what is stored is unusable, a Meter that counts energy and sends nothing false (counting.py).
 
-    ``say(text)`` gets a line for the console.
+    ``say(text)`` gets a line for the console. Without usable keys the Meter's ``keys`` and ``events`` are None.
     """
     try:
         return build(board, sensor, interval_s, detail_s, provisioning, quality)
@@ -73,7 +73,7 @@ def build_anyway(board, sensor, interval_s, detail_s, provisioning=None, quality
     if sensor is None:
         held = calibration.load(board.storage)
         sensor = Measuring(board.converter, held, lambda: clock.utc_ms(board.monotonic_ms()), events.notice, say)
-    return Meter(keys, store, link, Counting(sensor, store, clock, keys, events), sensor)
+    return Meter(keys, store, link, Counting(sensor, store, clock, keys, events), clock, events, sensor)
 
 
 def _silent(board, sensor, say):
@@ -84,7 +84,7 @@ def _silent(board, sensor, say):
     if sensor is None:
         held = calibration.load(board.storage)
         sensor = Measuring(board.converter, held, lambda: None, lambda code, text: None, say)
-    return Meter(None, store, Silent(), Counting(sensor, store), sensor)
+    return Meter(None, store, Silent(), Counting(sensor, store), Clock(), None, sensor)
 
 
 async def run(meter, board, host, port):

@@ -1,7 +1,8 @@
 """What a board runs at power-up: reads its configuration and keys, builds the meter, runs it for ever.
 
 Where the configuration is unusable it measures, keeps what it has to report, and says so on the console and in an
-EVENT. Without keys there is nothing to seal with: it says so and ends, at the prompt.
+EVENT. Where its keys, counter or store are damaged it counts energy and sends nothing false (main.build_anyway).
+A board that was never enrolled is no meter: it says so and ends, at the prompt.
 """
 
 import asyncio
@@ -23,20 +24,23 @@ def start(storage=None):
     storage = storage or boards.storage()
     if enrolling.finish(storage):
         print("hushmeter: the replacement of the enrolment was interrupted; it is finished now")
+    if not storage.read("keys"):
+        print("hushmeter: this is no meter yet: no keys are stored, it was never enrolled")
+        return
     settings = configuration.load(storage)
     if settings.trouble:
         print("hushmeter:", settings.trouble)
     board, settings = _board(storage, settings)
     values = settings.values
     sensor = None if getattr(board, "converter", None) else Unconnected()
-    try:
-        meter = main.build(board, sensor, values["interval_s"], values["detail_s"])
-    except ValueError as error:
-        print("hushmeter: this is no meter yet:", error)
-        return
-    if settings.trouble:
+    meter = main.build_anyway(board, sensor, values["interval_s"], values["detail_s"], say=_say)
+    if settings.trouble and meter.events:
         meter.events.notice(wire.DATA_UNUSABLE, "configuration")
     asyncio.run(_run(meter, board, settings))
+
+
+def _say(text):
+    print("hushmeter:", text)
 
 
 def _board(storage, settings):

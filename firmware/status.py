@@ -13,7 +13,7 @@ def status(version, meter, settings, monotonic_ms, signal_dbm=None):
     return {
         "version": version,
         "system": system(),
-        "title": _hex(meter.keys.enrolment.system_title),
+        "title": _hex(meter.keys.enrolment.system_title) if meter.keys else None,
         "uptime_s": monotonic_ms // 1000,
         "clock": clock(meter.clock, monotonic_ms),
         "link": _link(meter.link, settings.values, monotonic_ms, signal_dbm),

@@ -36,6 +36,7 @@ class Silent:
     """In the place of a Link: sends nothing, takes nothing."""
 
     counts = {}
+    acknowledged_ms = None
 
     def connected(self):
         """Nothing begins anew."""

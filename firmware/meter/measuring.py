@@ -41,6 +41,7 @@ class Measuring:
         self._metrology = Metrology(held.values, converter.rate_hz)
         self._spells = faults.Spells()
         self._kept = (0, 0)  # whole mWh that were taken out of metrology and belong to a later period
+        self._until = None  # end of the period that was given last
         self.last = None  # the Electrical of the last block
         self._begin()
         if held.trouble:
@@ -76,10 +77,15 @@ class Measuring:
         before_ms = max(0, span_ms - (now_ms - start_s * 1000))
         if after_ms >= span_ms:
             return None
-        if before_ms + after_ms <= _SLACK_MS:
-            before_ms = after_ms = 0
-        elif before_ms <= (end_s - start_s) * 1000:
-            before_ms = 0
+        if self._until == start_s:
+            # Nothing lies between two periods: what is too much of a period came by the clock or the meter's slowness.
+            if before_ms + after_ms <= _SLACK_MS:
+                before_ms = after_ms = 0
+            elif before_ms <= (end_s - start_s) * 1000:
+                before_ms = 0
+        elif after_ms <= _SLACK_MS:
+            after_ms = 0
+        self._until = end_s
         return self._share(span_ms, before_ms, after_ms)
 
     def _share(self, span_ms, before_ms, after_ms):

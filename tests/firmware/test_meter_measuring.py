@@ -193,6 +193,25 @@ def test_what_was_measured_before_the_first_period_enters_the_registers_only():
     assert near(taken.before_import_mwh, 1150000 * 90 // 3600)
 
 
+def test_a_little_energy_from_before_the_first_period_is_not_in_it_either():
+    for seconds in (0.4, 2, 9):
+        bench_ = Bench().pass_s(10 + seconds)
+        bench_.late_ms = int(1000 * (90 - seconds))  # the board started so long before second 90
+        taken = bench_.sensor.take(90, 100)
+        assert near(taken.import_mwh, 1150000 * 10 // 3600), seconds
+        assert abs(taken.before_import_mwh - 1150000 * seconds / 3600) <= 1150000 * 0.25 / 3600, seconds
+        assert taken.quality == 0
+
+
+def test_a_clock_that_was_set_back_moves_no_energy_out_of_the_periods():
+    bench_ = Bench().pass_s(10)
+    first = bench_.sensor.take(0, 10)
+    bench_.late_ms = -3000
+    second = bench_.pass_s(13).sensor.take(10, 20)
+    assert (first.before_import_mwh, second.before_import_mwh) == (0, 0)
+    assert near(first.import_mwh + second.import_mwh, 1150000 * 23 // 3600, 0.01)
+
+
 def test_a_sensor_that_saw_nothing_gives_nothing():
     assert Bench().sensor.take(0, 10) is None
 

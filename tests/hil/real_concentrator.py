@@ -21,7 +21,8 @@ from scripts.enrol import NewMeter, Terms, enrol, open_operator_key
 ROOT = Path(__file__).resolve().parents[2]
 NAME, STREET = "hil", "street-1"
 TITLE = b"HSMhil01"
-START_S = 60
+START_S = 120
+STOP_S = 120  # it hands in what it holds, on a machine that emulates boards
 
 
 class Concentrator:
@@ -84,7 +85,7 @@ class Concentrator:
     def __exit__(self, *_):
         self._process.terminate()
         try:
-            self._process.wait(30)
+            self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

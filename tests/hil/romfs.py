@@ -11,11 +11,16 @@ DEVICE = Path(__file__).parent / "device"
 PACKAGE = ROOT / "firmware" / "package.json"
 
 
+# Machine code is compiled for a processor that the package is for; elsewhere loops.py takes its place.
+MACHINE_CODE = ("firmware/meter/loops_viper.py",)
+
+
 def build(folder, files):
     """Return the image of the package and of ``files`` ({name: path}), built by mpremote, which compiles on the way."""
     place = folder / "rom"
     for target, source in json.loads(PACKAGE.read_text())["urls"]:
-        files = {target: PACKAGE.parent / source, **files}
+        if target not in MACHINE_CODE:
+            files = {target: PACKAGE.parent / source, **files}
     for name, source in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, place / name)

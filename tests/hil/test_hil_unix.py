@@ -7,8 +7,11 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from cable import Cable
 from real_concentrator import Concentrator, copy_provisioning, no_conflict
+
+from scripts.firmware_package import build, compile_file
 
 ROOT = Path(__file__).resolve().parents[2]
 MICROPYTHON = Path(sys.executable).parent / "micropython"
@@ -17,14 +20,23 @@ INTERVAL_S = 2
 SEALS = 500
 
 
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """The folder of the firmware compiled for this machine, as a board gets it compiled."""
+    folder = tmp_path_factory.mktemp("package")
+    build(folder, "x64")
+    compile_file(ROOT / "firmware" / "board" / "unix.py", "unix.py", folder / "firmware/board/unix.mpy", "x64")
+    return folder
+
+
 @contextlib.contextmanager
-def meter(folder, carrier, address, heap=HEAP):
-    """Run a meter; yields its process, whose output is folder/meter.log."""
+def meter(package, folder, carrier, address, heap=HEAP):
+    """Run a meter of ``package``; yields its process, whose output is folder/meter.log."""
     with (folder / "meter.log").open("ab") as log:
         process = subprocess.Popen(
             [
                 *(MICROPYTHON, "-X", f"heapsize={heap}", "tests/hil/device/unix_meter.py"),
-                *(str(folder), carrier, str(address), str(INTERVAL_S)),
+                *(str(package), str(folder), carrier, str(address), str(INTERVAL_S)),
             ],
             cwd=ROOT,
             stdout=log,
@@ -48,34 +60,34 @@ def most_heap(folder):
     return max(int(found) for found in re.findall(r"heap in use: (\d+)", (folder / "meter.log").read_text()))
 
 
-def test_a_meter_with_an_esp32s_heap_reports_over_tcp_and_after_a_kill(tmp_path, say):
+def test_a_meter_with_an_esp32s_heap_reports_over_tcp_and_after_a_kill(package, tmp_path, say):
     with Concentrator(tmp_path / "deployment", INTERVAL_S) as concentrator:
         copy_provisioning(concentrator, tmp_path / "meter.json")
-        with meter(tmp_path, "tcp", concentrator.port) as process:
+        with meter(package, tmp_path, "tcp", concentrator.port) as process:
             concentrator.await_intervals(3, 90, lambda: process.poll() is None)
-        with meter(tmp_path, "tcp", concentrator.port) as process:
+        with meter(package, tmp_path, "tcp", concentrator.port) as process:
             starts = concentrator.await_intervals(6, 90, lambda: process.poll() is None)
         assert concentrator.counts()["stored"] >= 12
         assert no_conflict(concentrator.counts())
         assert {detail.import_mwh for detail in concentrator.details()} == {1000 * INTERVAL_S}
         assert all(later > earlier for earlier, later in pairwise(starts))
-    say(f"unix port: {most_heap(tmp_path)} bytes of a heap of {HEAP} in use, code compiled on it included")
+    say(f"unix port: {most_heap(tmp_path)} bytes of a heap of {HEAP} in use, the code included")
 
 
-def test_a_meter_with_an_esp32s_heap_reports_over_a_serial_line(tmp_path):
+def test_a_meter_with_an_esp32s_heap_reports_over_a_serial_line(package, tmp_path):
     ends = [tmp_path / "gateway-end", tmp_path / "meter-end"]
     with (
         Cable(*ends),
         Concentrator(tmp_path / "deployment", INTERVAL_S, serial=[ends[0]]) as concentrator,
     ):
         copy_provisioning(concentrator, tmp_path / "meter.json")
-        with meter(tmp_path, "serial", ends[1]) as process:
+        with meter(package, tmp_path, "serial", ends[1]) as process:
             check(concentrator, concentrator.await_intervals(4, 90, lambda: process.poll() is None))
 
 
-def test_a_heap_that_is_too_small_is_seen(tmp_path):
+def test_a_heap_that_is_too_small_is_seen(package, tmp_path):
     copy_provisioning(Concentrator(tmp_path / "deployment", INTERVAL_S), tmp_path / "meter.json")
-    with meter(tmp_path, "tcp", 9, heap="64k") as process:
+    with meter(package, tmp_path, "tcp", 9, heap="64k") as process:
         assert process.wait(120) != 0
     assert "MemoryError" in (tmp_path / "meter.log").read_text()
 

@@ -14,36 +14,59 @@ import asyncio  # noqa: E402 - the heap is cut first
 import json  # noqa: E402
 import os  # noqa: E402
 
-from clamp import Clamp  # noqa: E402
-
 from firmware.board import rp2  # noqa: E402
-from firmware.main import build, run_serial  # noqa: E402
 
 with open("settings.json") as _file:
     SETTINGS = json.load(_file)
+# The converter's ring wants 4 KiB in one piece: it is taken before the code's small pieces lie everywhere.
+BOARD = rp2.Board(converter=rp2.Converter(SETTINGS["channels"], SETTINGS["rate_hz"]), watchdog_ms=8000)
 
 
-def meter():
-    """Return (board, sensor, meter); the keys' file is deleted once the meter holds them."""
-    board = rp2.Board(converter=rp2.Converter(1, SETTINGS["rate_hz"]), watchdog_ms=8000)
+def used():
+    """Return how many bytes of the heap are in use, without what was taken away."""
+    gc.collect()
+    return gc.mem_alloc() - len(ballast)
+
+
+print(json.dumps({"heap": used(), "with": "board"}))
+
+from firmware.main import build, run_serial  # noqa: E402
+from firmware.meter import calibration  # noqa: E402
+
+print(json.dumps({"heap": used(), "with": "code"}))
+BOARD.feed()
+
+
+def meter(board):
+    """Return the meter; the keys' file is deleted once the meter holds them."""
     given = None
     if "meter.json" in os.listdir():
         with open("meter.json") as file:
             given = json.load(file)
-    sensor = Clamp(board.converter)
-    made = build(board, sensor, SETTINGS["interval_s"], SETTINGS["interval_s"], given)
+        document = {key: calibration.KEYS[key][0] for key in calibration.KEYS}
+        document.update(SETTINGS["calibration"])
+        calibration.save(board.storage, document)
+    made = build(board, None, SETTINGS["interval_s"], SETTINGS["interval_s"], given)
     if given:
         os.remove("meter.json")
-    return board, sensor, made
+    print(json.dumps({"heap": used(), "with": "meter"}))
+    return made
 
 
-async def watch(board, sensor, made):
-    """Say once a second what the heap holds, and once when the first READING was stored after the time was known."""
+def energy(board, made):
+    """Return what was measured until now, and of how many turns: all that were sampled but the open block's."""
+    ring = board.converter._ring
+    turns = ring._taken // board.converter.channels - made.sensor._sampler._turns
+    mwh = made.store.registers.import_mwh + made.sensor.pending()[0]
+    return {"turns": turns, "mwh": mwh, "ms": board.monotonic_ms()}
+
+
+async def watch(board, made):
+    """Say once a second what the heap holds and what was measured, and once when the first READING was stored."""
     peak = turns = 0
     known = told = None
     while True:
-        sensor.pump()
-        utc_ms = made.link._clock.utc_ms(board.monotonic_ms())
+        utc_ms = made.clock.utc_ms(board.monotonic_ms())
         if known is None and utc_ms is not None:
             known = utc_ms
         if told is None and made.store.readings():
@@ -51,16 +74,16 @@ async def watch(board, sensor, made):
             print(json.dumps({"known_ms": known, "first_reading_ms": told, "of": made.store.readings()[0]}))
         turns += 1
         if turns % 20 == 0:
-            gc.collect()
-            peak = max(peak, gc.mem_alloc() - len(ballast))
-            print(json.dumps({"heap": peak, "lost": board.converter.lost}))
+            peak = max(peak, used())
+            print(json.dumps({"heap": peak, "lost": board.converter.lost, "fault": made.sensor.fault}))
+            print(json.dumps(energy(board, made)))
         await asyncio.sleep_ms(50)
 
 
 async def live():
-    board, sensor, made = meter()
-    watching = asyncio.create_task(watch(board, sensor, made))
-    await run_serial(made, board, 0, 115200)
+    made = meter(BOARD)
+    watching = asyncio.create_task(watch(BOARD, made))
+    await run_serial(made, BOARD, 0, 115200)
     watching.cancel()
 
 

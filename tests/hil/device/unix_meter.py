@@ -1,4 +1,4 @@
-"""A meter on the unix port: `micropython unix_meter.py PLACE tcp|serial ADDRESS INTERVAL`. Its load never changes."""
+"""A meter on the unix port: `micropython unix_meter.py PACKAGE PLACE tcp|serial ADDRESS INTERVAL`. Its load never changes."""
 
 import asyncio
 import gc
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-sys.path.insert(0, ".")
+sys.path.insert(0, sys.argv[1])
 from firmware.board import unix
 from firmware.main import build, run, run_serial
 
@@ -42,4 +42,4 @@ async def live(place, carrier, address, interval_s):
     watching.cancel()
 
 
-asyncio.run(live(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+asyncio.run(live(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])))
