@@ -1,4 +1,4 @@
-"""A meter on the unix port: `micropython unix_meter.py PACKAGE PLACE tcp|serial ADDRESS INTERVAL`. Its load never changes."""
+"""A meter on the unix port: `micropython unix_meter.py PACKAGE PLACE tcp|serial ADDRESS INTERVAL`; a constant load."""
 
 import asyncio
 import gc
