@@ -4,8 +4,7 @@ import hashlib
 import json
 
 import pytest
-from conftest import OTHER, ROOT, TITLE, provisioning
-from raw_repl import StandIn, package_targets, piece
+from raw_repl import OTHER, ROOT, TITLE, StandIn, package_targets, piece, provisioning
 
 from scripts.calibrate.port import Serial
 from scripts.firmware_package import build
