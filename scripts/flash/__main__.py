@@ -107,10 +107,13 @@ def _configured_and_enrolled(
         title = board.enrol(port, enrolment, plan.replace)
         erase(plan.enrolment)
         tell(f"it holds the keys of meter {title}; {plan.enrolment} is erased")
-    after = board.look(port)
+    after = board.look(port, whole=True)
     if before.enrolled and not plan.replace:
         _check_kept(before, after)
         tell(f"kept: the keys of {after.title}, its registers and counters, {after.waiting} frames")
+    elif before.broken:
+        for line in say.held_lines(after):
+            tell(line)
     return after
 
 

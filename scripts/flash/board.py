@@ -30,24 +30,37 @@ of = sys.implementation
 print(json.dumps({"name": of.name, "version": list(of.version[:3]), "platform": sys.platform,
     "machine": getattr(of, "_machine", sys.platform), "mpy": getattr(of, "_mpy", 0)}))
 """
-_LOOK = """try:
-    from firmware import console
-except ImportError as error:
-    print('{"version": null}')
+# An installation counts as whole when main.py is there (install.py): importing half a .mpy may never end.
+_WHOLE = """import os
+try:
+    with open("main.py") as file:
+        whole = "firmware.start" in file.read()
+except OSError:
+    whole = False
+if not whole:
+    try:
+        os.stat("lib/firmware/meter")
+        print('{"version": null, "broken": true}')
+    except OSError:
+        print('{"version": null}')
 else:
+    from firmware import console
     console.look()
 """
+_LOOK = "from firmware import console\nconsole.look()"
 
 
 @dataclass(frozen=True)
 class Held:
     """What a board keeps: the firmware's version (None: none), whose meter it is, what waits.
 
+    ``broken``: half an installation is there, what the meter keeps is seen when it is whole.
     ``keys``: none, whole or damaged. ``waiting``: frames; None: the store cannot be read, or there is no firmware to
     read it. ``registers``: whether any were begun.
     """
 
     version: str | None
+    broken: bool = False
     title: str | None = None
     keys: str = "none"
     waiting: int | None = None
@@ -93,9 +106,12 @@ def _march(mpy: int) -> str | None:
     return _PROCESSORS[processor]
 
 
-def look(port: Port) -> Held:
-    """Return what the board keeps, as its own firmware reads it; raises PortError where that fails."""
-    found = port.told(_LOOK)
+def look(port: Port, whole: bool = False) -> Held:
+    """Return what the board keeps, as its own firmware reads it; raises PortError where that fails.
+
+    ``whole``: its files were compared, and it lacks at most main.py.
+    """
+    found = port.told(_LOOK if whole else _WHOLE)
     return Held(**{key: found[key] for key in Held.__dataclass_fields__ if key in found})
 
 

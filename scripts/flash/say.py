@@ -32,6 +32,8 @@ def lost(held: Held) -> str:
 
 def held_lines(held: Held) -> list[str]:
     """Return what is on a board, for a person who is about to change it."""
+    if held.broken:
+        return ["there is an installation on it that was not finished: what it keeps is looked at when it is"]
     if held.version is None:
         return ["there is no Hushmeter on it yet"]
     lines = [f"firmware {held.version} is on it"]

@@ -12,24 +12,13 @@ from click.testing import CliRunner
 from mpremote import transport_serial
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
-from raw_repl import StandIn  # noqa: E402 - the path has to be set first
+from raw_repl import ROOT, TITLE, StandIn, provisioning  # noqa: E402 - the path has to be set first
 
 from scripts.firmware_package import build  # noqa: E402
 from scripts.flash import install, port  # noqa: E402
 from scripts.flash.__main__ import main as flash  # noqa: E402
-
-TITLE = "48534d0102030405"
-OTHER = "48534d0a0b0c0d0e"
-
-
-def provisioning(title=TITLE, epoch=19700):
-    """Return what an enrolment gives a meter; its keys are no secret of anybody's."""
-    keys = ("hop_chain", "customer_chain", "hello_key", "time_key", "salt_secret")
-    of = {name: bytes((number + 1,)).hex() * 32 for number, name in enumerate(keys)}
-    return {"system_title": title, "epoch": epoch, "series": 1, **of}
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,8 @@ RESET = 75
 PROMPT = b">>> "
 RAW = b"raw REPL; CTRL-B to exit\r\n>"
 INTERRUPT_S = 20
+TITLE = "48534d0102030405"
+OTHER = "48534d0a0b0c0d0e"
 
 
 class StandIn:
@@ -181,3 +183,10 @@ def piece(folder, name):
 def package_targets():
     """Return the files that a board receives."""
     return [target for target, _ in json.loads((ROOT / "firmware" / "package.json").read_text())["urls"]]
+
+
+def provisioning(title=TITLE, epoch=19700):
+    """Return what an enrolment gives a meter; its keys are no secret of anybody's."""
+    keys = ("hop_chain", "customer_chain", "hello_key", "time_key", "salt_secret")
+    of = {name: bytes((number + 1,)).hex() * 32 for number, name in enumerate(keys)}
+    return {"system_title": title, "epoch": epoch, "series": 1, **of}

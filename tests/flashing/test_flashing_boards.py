@@ -4,8 +4,7 @@ import hashlib
 import json
 
 import pytest
-from conftest import OTHER, ROOT, TITLE, provisioning
-from raw_repl import StandIn, package_targets, piece
+from raw_repl import OTHER, ROOT, TITLE, StandIn, package_targets, piece, provisioning
 
 from scripts.calibrate.port import Serial
 from scripts.firmware_package import build
@@ -126,6 +125,22 @@ def test_a_cable_that_is_pulled_leaves_a_meter_that_runs_nothing_half_and_loses_
         code, said = typed(again.path)
         assert code == 0, said
         assert f"meter {TITLE} runs firmware" in said
+
+
+def test_a_torn_file_neither_stops_the_next_attempt_nor_lets_another_enrolment_in(stand_in, typed, enrolment):
+    assert typed(stand_in.path, "--enrolment", enrolment())[0] == 0
+    keys = piece(stand_in.folder, "keys")
+    torn = stand_in.folder / "lib" / "firmware" / "console.mpy"
+    for length in (0, 3, 500):
+        (stand_in.folder / "main.py").unlink(missing_ok=True)  # as it is while files are copied
+        torn.write_bytes(torn.read_bytes()[:length])  # importing this may never end
+        code, said = typed(stand_in.path, "--enrolment", enrolment(OTHER))
+        assert code == 2
+        assert "was not finished" in said and "keys of another enrolment" in said
+        assert piece(stand_in.folder, "keys") == keys
+    code, said = typed(stand_in.path)
+    assert code == 0, said
+    assert f"meter {TITLE} runs firmware" in said
 
 
 def test_a_file_that_arrives_damaged_is_found(stand_in, monkeypatch):

@@ -4,8 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from conftest import TITLE, provisioning
-from raw_repl import StandIn, piece
+from raw_repl import TITLE, StandIn, piece, provisioning
 
 from scripts import doctor
 from scripts.flash import say
@@ -43,7 +42,7 @@ def test_registers_are_printed_only_when_they_are_asked_for(meter):
 
 def test_a_meter_that_does_not_answer_is_stopped_looked_at_and_started_again(meter, monkeypatch):
     monkeypatch.setattr(doctor, "_ANSWERS_S", 0.5)
-    (meter.folder / "main.py").write_text("while True:\n    pass\n")
+    (meter.folder / "main.py").write_text("import firmware.start\nwhile True:\n    pass  # it hangs\n")
     with doctor.Port(meter.path) as port:
         port.interrupt(fresh=True)
         port.reset()
