@@ -3,7 +3,7 @@
 import micropython
 
 
-@micropython.viper
+@micropython.viper  # pyright: ignore[reportArgumentType]
 def one(samples: ptr16, table: ptr16, state: ptr32):
     """Current alone. See loops.py."""
     turns = int(state[0])
@@ -61,7 +61,7 @@ def one(samples: ptr16, table: ptr16, state: ptr32):
     state[27] = ended
 
 
-@micropython.viper
+@micropython.viper  # pyright: ignore[reportArgumentType]
 def two(samples: ptr16, table: ptr16, state: ptr32):
     """Current and voltage in turn. See loops.py."""
     turns = int(state[0])

@@ -98,7 +98,7 @@ class Measuring:
         if self._faulty or self._estimated or after_ms or 1000 * self._bridged > _BRIDGED_PER_MILLE * self._turns:
             quality |= wire.ESTIMATED
         if self._turns:
-            measured = Measured(*inside, quality, *self._means(), *before)
+            measured = Measured(*inside, quality, *self._means(), *before)  # pyright: ignore[reportCallIssue]
         else:
             nothing = wire.NOT_MEASURED, wire.NOT_MEASURED, wire.FACTOR_NOT_MEASURED
             measured = Measured(None, None, quality, *nothing, *before)

@@ -70,7 +70,7 @@ def parse_state(payload):
     """Return the State of a STATE."""
     fields = struct.unpack(_STATE, payload[: struct.calcsize(_STATE)])
     account = Account(*fields[8:15]) if fields[7] else None
-    return State(*(fields[1:7] + (account, Registers(*fields[15:17]), Registers(*fields[17:19]))))
+    return State(*(fields[1:7] + (account, Registers(*fields[15:17]), Registers(*fields[17:19]))))  # pyright: ignore[reportCallIssue]
 
 
 def parse_period(payload):

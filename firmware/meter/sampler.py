@@ -77,7 +77,7 @@ class Sampler:
         state[0] = turns
         least = self._rate_hz * 19 // 100
         state[5] = max(0, least - self._turns)
-        self._loop(samples, self._table, state)
+        self._loop(samples, self._table, state)  # pyright: ignore[reportCallIssue]
         self._turns += state[9]
         sums = self._sums
         for place in range(10, 22):

@@ -56,7 +56,7 @@ class Saving:
         if self._unbroken(start_s):
             energies = (given.import_mwh + extra[0], given.export_mwh + extra[1], given.quality | wire.ESTIMATED)
             return Measured(*(energies + tuple(given[3:6]) + tuple(ZERO)))
-        return Measured(*(tuple(given[:6]) + extra))
+        return Measured(*(tuple(given[:6]) + extra))  # pyright: ignore[reportCallIssue]
 
     def _unbroken(self, start_s):
         """Say whether the period's interval follows one of which there is a reading, or will be."""
