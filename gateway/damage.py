@@ -3,14 +3,15 @@
 Rule 1: an empty ledger is never started in the place of a lost one: it would bill every meter anew from its
 enrolment's register, or nothing. The operator restores (restore.py) or says so (--start-empty).
 Rule 2: an error of the disk is not damage: what cannot be read today may be whole behind a loose contact.
-Rule 3: the check runs under the ledger's lock, so that it never meets a daemon at work.
+Rule 3: what a power cut has left half written is taken back by its journal before a byte of it is judged.
+Rule 4: the check runs under the ledger's lock, so that it never meets a daemon at work.
 """
 
 import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .schema import SCHEMA_VERSION
 log = structlog.get_logger()
 
 HEADER = b"SQLite format 3\0"
+JOURNAL_HEADER = bytes.fromhex("d9d505f920a163d7")  # of a rollback journal that counts (SQLite's file format, 3)
 OURS = {"facts", "meters", "outbox"}
 PARTS = ("", "-wal", "-shm", "-journal")  # what SQLite keeps of one database
 ASIDE = ".damaged-"
@@ -88,6 +90,11 @@ def examine(path: Path) -> str | None:
     if is_missing(path):
         return None
     try:
+        if _has_journal(path):
+            with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path, isolation_level=None)) as db:
+                db.execute("PRAGMA schema_version")  # SQLite takes it back before it reads; what it cannot shows below
+            if is_missing(path):
+                return None
         with path.open("rb") as file:
             if file.read(len(HEADER)) != HEADER:
                 return "its header is not a database's"
@@ -106,6 +113,14 @@ def examine(path: Path) -> str | None:
     except OSError as error:
         raise LedgerError(f"the ledger {path} cannot be read: {error.strerror}; it is left as it is") from None
     return None
+
+
+def _has_journal(path: Path) -> bool:
+    journal = path.with_name(path.name + "-journal")
+    if not journal.exists():
+        return False
+    with journal.open("rb") as file:
+        return file.read(len(JOURNAL_HEADER)) == JOURNAL_HEADER
 
 
 def is_damage(error: BaseException) -> bool:

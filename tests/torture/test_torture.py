@@ -18,7 +18,7 @@ from scripts.torture.failures import LENGTHS, Failing, fail
 from scripts.torture.frames import flood
 from scripts.torture.kills import kill
 from scripts.torture.platter import SECTOR, Platter, shared_index
-from scripts.torture.power_cuts import LEDGER, Day, cut_power, record
+from scripts.torture.power_cuts import LEDGER, Day, as_the_daemon, cut_power, record
 from scripts.torture.quiet import quiet
 from scripts.torture.run import FAILURES, FRAMES, parts
 from scripts.torture.street import Concentrator
@@ -143,6 +143,24 @@ def test_no_power_cut_loses_what_was_acknowledged_or_counts_it_twice():
     assert not found.off, one_line(found)
     assert found.cuts == 50
     assert found.acknowledged > 100
+
+
+def test_a_cut_at_any_operation_of_a_ledgers_first_moments_leaves_one_that_starts(tmp_path):
+    with quiet():
+        (tmp_path / "day").mkdir()
+        recording = record(Day("first moments"), tmp_path / "day")
+        torn = 0
+        for cut in range(20):
+            platter = done(*recording.operations[:cut])
+            for seed in range(50):
+                folder = tmp_path / f"{cut}-{seed}"
+                folder.mkdir()
+                left = platter.after_cut(Random(seed))
+                for file, data in left.items():
+                    (folder / file).write_bytes(data)
+                torn += bool(left.get(LEDGER)) and not left[LEDGER].startswith(damage.HEADER)
+                as_the_daemon(folder / LEDGER).close()
+    assert torn > 0, "its first page was half written at times"
 
 
 @pytest.mark.parametrize("plant", [planted.LAZY_SYNC, planted.LYING_DISK, planted.EARLY_ACK])
