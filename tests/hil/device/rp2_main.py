@@ -9,6 +9,7 @@ import gc
 
 BUDGET = 65536
 OFTEN_BYTES = 1024
+RUNNING_BYTES = 4096
 gc.collect()
 ballast = bytearray(gc.mem_free() + gc.mem_alloc() - BUDGET)
 gc.threshold(OFTEN_BYTES)
@@ -90,6 +91,7 @@ async def watch(board, made):
 
 async def live():
     made = meter(BOARD)
+    gc.threshold(RUNNING_BYTES)
     watching = asyncio.create_task(watch(BOARD, made))
     await run_serial(made, BOARD, 0, 115200)
     watching.cancel()
