@@ -112,5 +112,5 @@ class Board:
 
     async def carry_serial(self, link, port, baud, wake, after):
         """Carry the link's bytes over UART ``port`` (0: GP0 and GP1), for ever. See carrier.carry."""
-        line = machine.UART(port, baud, rxbuf=uart.BUFFER_BYTES, txbuf=uart.BUFFER_BYTES)
+        line = machine.UART(port, baud, rxbuf=uart.BUFFER_BYTES, txbuf=uart.SEND_BYTES)
         await carrier.carry(self, link, lambda: uart.open_line(line), wake, after)

@@ -3,6 +3,7 @@
 import asyncio
 
 BUFFER_BYTES = 1024  # four frames: what arrives while a DETAIL is sealed and stored
+SEND_BYTES = 256  # a frame: the next one waits for it without holding anything up
 
 
 class _Writer(asyncio.StreamWriter):

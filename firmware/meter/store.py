@@ -23,6 +23,7 @@ CAPACITY = 1400  # frames: seven days of one READING and one DETAIL per quarter 
 CARRIED = 8
 _BATCH_BYTES = 1500  # more than this does not wait
 _WINDOW = 32  # frames that are kept in memory once they were read
+_FRESH = 4  # so many are kept when they were written: to read them again, a whole segment would have to fit in memory
 _MOST_GONE = 100  # places in a record
 
 
@@ -191,7 +192,7 @@ class Store:
             self._torn = False
         self._read = (None, b"")
         for payload in batch:
-            self._add_frames(payload, self._size)
+            self._add_frames(payload, self._size, fresh=True)
             self._size += _length((payload,))
         self.stored = self.registers
         self._unwritten = []
@@ -230,9 +231,12 @@ class Store:
         self._torn = self._turning = False
         return batch
 
-    def _add_frames(self, payload, at):
+    def _add_frames(self, payload, at, fresh=False):
         for kind, offset in records.frames_in(payload):
-            self._places.append(kind << 18 | self._slot << 12 | at + 2 + offset)
+            place = kind << 18 | self._slot << 12 | at + 2 + offset
+            self._places.append(place)
+            if fresh and len(self._known) < _FRESH:
+                self._known[place] = _held(*records.frame_at(payload, offset))
 
     # --- Reading back -------------------------------------------------------------------------------------------
 
@@ -323,9 +327,7 @@ class Store:
     def _held(self, place):
         held = self._known.get(place)
         if held is None:
-            start, frame = self._frame(place)
-            header = wire.parse_header(frame)
-            held = Held(header.salt, header.counter, header.epoch, start, frame)
+            held = _held(*self._frame(place))
             if len(self._known) < _WINDOW:
                 self._known[place] = held
         return held
@@ -335,6 +337,11 @@ class Store:
         if self._read[0] != slot:
             self._read = (slot, self._storage.read(self._piece(slot)))
         return records.frame_at(self._read[1], place & 0xFFF)
+
+
+def _held(start, frame):
+    header = wire.parse_header(frame)
+    return Held(header.salt, header.counter, header.epoch, start, frame)
 
 
 def _slot_of(place):

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from scripts import doctor
 from scripts.flash import __main__ as flashing
+from scripts.flash import port
 from scripts.hil.rp2040 import Rp2040, flash_image
 
 pytestmark = pytest.mark.timeout(1800)
@@ -42,6 +43,7 @@ def enrolment(folder):
 def patience(monkeypatch):
     """An emulated chip is slower than one of copper."""
     monkeypatch.setattr(flashing, "_STARTS_S", 240.0)
+    monkeypatch.setattr(port, "_READ_S", 20.0)
     monkeypatch.setattr(doctor, "_ANSWERS_S", 120.0)
 
 

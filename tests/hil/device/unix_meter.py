@@ -1,4 +1,7 @@
-"""A meter on the unix port: `micropython unix_meter.py PACKAGE PLACE tcp|serial ADDRESS INTERVAL`; a constant load."""
+"""A meter on the unix port: its load never changes.
+
+`micropython unix_meter.py PACKAGE PLACE tcp|serial ADDRESS INTERVAL`.
+"""
 
 import asyncio
 import gc
