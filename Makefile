@@ -8,7 +8,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## list these commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is whole when the stamp is newer than the lock: a half-made one is finished, not trusted.
 $(VENV)/.complete: requirements.lock
@@ -29,13 +29,28 @@ setup: $(VENV)/.complete ## create the environment (.venv) from the lock file
 test: setup ## run every test that needs no root: CPython and MicroPython (ARGS="-k name" to choose)
 	@$(PY) -m pytest -n auto $(ARGS)
 
+.PHONY: test-gate
+test-gate: setup ## attack the release gate: prints each attack, the reason expected, the answer, and its allowed twin
+	@PYTHONPATH=.:tests/mdms $(PY) -m gate_attacks
+
 .PHONY: test-system
-test-system: setup ## (root) install Chromium, PostgreSQL and mosquitto by package, and run the tests that need them
+test-system: setup ## (root) install Chromium, PostgreSQL, mosquitto and systemd by package, and run the tests that need them
 	@test "$$(id -u)" = 0 || { echo "test-system: needs root, to install packages" >&2; exit 1; }
 	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	  chromium chromium-driver fonts-dejavu-core postgresql mosquitto $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null
+	  chromium chromium-driver fonts-dejavu-core postgresql mosquitto systemd iproute2 python3-venv $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null
 	@npm ci --silent
 	@$(PY) -m pytest -m system tests/system $(ARGS)
+
+# What builds and runs the emulated boards; scripts/hil/needs.py names the same for who is not root.
+HIL_PACKAGES := build-essential cmake dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi \
+  libstdc++-arm-none-eabi-newlib qemu-system-arm
+.PHONY: hil
+hil: setup ## build the emulated boards, once, and run the firmware on them (root installs the compilers by package)
+	@test "$$(id -u)" != 0 || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+	  --no-install-recommends $(HIL_PACKAGES) $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null; }
+	@test -f node_modules/rp2040js/package.json || npm ci --silent
+	@$(PY) -m scripts.hil
+	@$(PY) -m pytest -m hil tests/hil $(ARGS)
 
 # When it was typed: the demonstration says how long the first point of a curve took, the environment included.
 STARTED := $(shell date +%s)
@@ -49,6 +64,16 @@ replay: setup ## run a file of readings through the real processes: READINGS=fil
 	@test -n "$(READINGS)$(findstring --help,$(ARGS))" || { echo "replay: say READINGS=file.csv" >&2; exit 2; }
 	@test -n "$(OUT)$(findstring --help,$(ARGS))" || { echo "replay: say OUT=folder, new or empty" >&2; exit 2; }
 	@$(PY) -m scripts.replay --readings "$(READINGS)" --out "$(OUT)" $(ARGS)
+
+.PHONY: flash
+flash: setup ## put the firmware onto a board, or update a meter: PORT=/dev/ttyUSB0 ARGS="--configuration meter.toml"
+	@test -n "$(PORT)$(findstring --help,$(ARGS))" || { echo "flash: say PORT=, such as PORT=/dev/ttyUSB0" >&2; exit 2; }
+	@$(PY) -m scripts.flash --port "$(PORT)" $(ARGS)
+
+.PHONY: doctor
+doctor: setup ## say how a meter is, without stopping it: PORT=/dev/ttyUSB0 ARGS="--json"
+	@test -n "$(PORT)$(findstring --help,$(ARGS))" || { echo "doctor: say PORT=, such as PORT=/dev/ttyUSB0" >&2; exit 2; }
+	@$(PY) -m scripts.doctor --port "$(PORT)" $(ARGS)
 
 # The peers that the benchmark measures, apart from the environment: nobody else pays for them.
 BENCH := build/bench
@@ -82,6 +107,10 @@ metrology: setup ## measure emulated meters' errors over their range, some minut
 drain: setup ## let the MDMS be away, then back, and measure how fast the outbox drains (ARGS="--hours N --meters N")
 	@$(PY) -m scripts.drain $(ARGS)
 
+.PHONY: bench-mdms
+bench-mdms: setup ## measure how fast an MDMS takes reports in, on SQLite and PostgreSQL (ARGS="--help" for options)
+	@$(PY) -m scripts.bench_mdms $(ARGS)
+
 .PHONY: figures
 figures: setup ## print the figures that the documentation states (needs the data and vectors of ../shared)
 	@$(PY) -m scripts.figures $(ARGS)
@@ -107,6 +136,11 @@ PREFIX ?= /opt/hushmeter
 install-gateway: ## (root) install the concentrator as a service (PREFIX=/opt/hushmeter DESTDIR=folder ARGS="--help")
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 found; install Python 3.11 or later with venv" >&2; exit 1; }
 	@$(PYTHON) -m scripts.install_gateway --prefix "$(PREFIX)" --destdir "$(DESTDIR)" $(ARGS)
+
+.PHONY: try-arm64
+try-arm64: setup ## run the concentrator in an emulated userland of a 64-bit Raspberry Pi OS (Debian 12 and a network; no root)
+	@$(PY) -m scripts.arm64_userland build/arm64 >/dev/null
+	@$(PY) -m pytest -m system tests/arm64 $(ARGS)
 
 .PHONY: lint
 lint: setup ## check style and types

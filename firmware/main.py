@@ -18,7 +18,7 @@ from firmware.meter.store import Damaged, Store
 from protocol import wire
 
 VERSION = "0.1.0"
-Meter = namedtuple("Meter", ("keys", "store", "link", "instrument", "sensor"))
+Meter = namedtuple("Meter", ("keys", "store", "link", "instrument", "clock", "events", "sensor"))
 
 _TICK_MS = 200
 _PUMP_MS = 40
@@ -48,7 +48,7 @@ def build(board, sensor, interval_s, detail_s, provisioning=None, quality=0):
         held = calibration.load(board.storage)
         sensor = Measuring(board.converter, held, lambda: clock.utc_ms(board.monotonic_ms()), events.notice, print)
     instrument = Instrument(sensor, ccm, keys, counter, clock, store, lengths, events, quality)
-    return Meter(keys, store, link, instrument, sensor)
+    return Meter(keys, store, link, instrument, clock, events, sensor)
 
 
 def build_anyway(board, sensor, interval_s, detail_s, provisioning=None, quality=0, say=print):
@@ -62,7 +62,7 @@ def build_anyway(board, sensor, interval_s, detail_s, provisioning=None, quality
         say("%s: energy is counted, no reading is sent; enrol this meter anew" % error)
     except ValueError as error:
         say("%s: energy is counted, nothing is sent; enrol this meter anew" % error)
-        return _silent(board, sensor, say)
+        return _silent(board, sensor, say, str(error))
     keys = Keys(board.storage)
     store = Store(board.storage, name="kept")
     counter = Counter(board.storage, keys.enrolment.salt_secret, board.random)
@@ -73,18 +73,19 @@ def build_anyway(board, sensor, interval_s, detail_s, provisioning=None, quality
     if sensor is None:
         held = calibration.load(board.storage)
         sensor = Measuring(board.converter, held, lambda: clock.utc_ms(board.monotonic_ms()), events.notice, say)
-    return Meter(keys, store, link, Counting(sensor, store, clock, keys, events), sensor)
+    return Meter(keys, store, link, Counting(sensor, store, clock, keys, events), clock, events, sensor)
 
 
-def _silent(board, sensor, say):
+def _silent(board, sensor, say, trouble):
+    silent = Silent(trouble)
     try:
         store = Store(board.storage)
     except ValueError:
         store = Store(board.storage, name="kept")
     if sensor is None:
         held = calibration.load(board.storage)
-        sensor = Measuring(board.converter, held, lambda: None, lambda code, text: None, say)
-    return Meter(None, store, Silent(), Counting(sensor, store), sensor)
+        sensor = Measuring(board.converter, held, lambda: None, silent.notice, say)
+    return Meter(None, store, silent, Counting(sensor, store), Clock(), silent, sensor)
 
 
 async def run(meter, board, host, port):
@@ -93,8 +94,18 @@ async def run(meter, board, host, port):
 
 
 async def run_serial(meter, board, path, baud):
-    """Measure and report for ever over a serial line (board.carry_serial)."""
+    """Measure and report for ever over a serial line; ``path`` names it as the board does (board.carry_serial)."""
     await _live(meter, board, lambda wake, after: board.carry_serial(meter.link, path, baud, wake, after))
+
+
+async def run_alone(meter, board):
+    """Measure for ever without a line; what is to be reported waits in the store."""
+    await _live(meter, board, _no_line)
+
+
+async def _no_line(wake, after):
+    while True:
+        await asyncio.sleep(3600)
 
 
 async def _live(meter, board, carry):
@@ -115,5 +126,6 @@ async def _live(meter, board, carry):
         if pump:
             pump()
         measure()
+        board.feed()
         await asyncio.sleep_ms(wait_ms)
     await carrier

@@ -97,7 +97,7 @@ def run(path: Path, start_empty: bool) -> None:
 @CONFIG
 def check_configuration(path: Path) -> None:
     """Say what the daemon would do with a configuration. Starts nothing and changes no file."""
-    found = check.check(path)
+    found = check.check(path, int(time.time()))
     for line in found.plan:
         click.echo(line)
     for problem in found.problems:

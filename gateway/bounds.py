@@ -10,12 +10,15 @@ that say "nothing came". Only below the disk's floor it waits too.
 """
 
 import os
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
 from .ledger import Ledger
+from .segments import ROW_BYTES_IN_REPORT, rows_waiting
 
 log = structlog.get_logger()
 
@@ -40,24 +43,12 @@ class Bounds:
         self._folder = path.parent
         self._max_bytes = outbox_max_mb * MB
         self._floor_bytes = disk_floor_mb * MB
-        self._low = self._high = 0  # the stretch of reports whose bytes are summed
         self._waiting = 0
         self._holding: str | None = None
 
     def waiting_bytes(self) -> int:
-        """Return the bytes of the reports without a verdict, counting only what has changed since the last time."""
-        low = self._number("SELECT min(seq) FROM outbox WHERE verdict IS NULL")
-        high = self._number("SELECT max(seq) FROM outbox")
-        if not low:
-            self._waiting = 0
-        elif not self._low or low < self._low or high < self._high or self._pruned():
-            self._waiting = self._bytes(low, high)
-        else:
-            # Verdicts come oldest first, so what has one now is what lies before the oldest without.
-            self._waiting += self._bytes(self._high + 1, high) - self._bytes(self._low, min(low - 1, self._high))
-            if low > self._high:
-                self._waiting = self._bytes(low, high)
-        self._low, self._high = low, high
+        """Return the bytes of the reports without a verdict, and what the rows that are in none yet will be there."""
+        self._waiting = waiting_bytes(self._ledger.execute)
         return self._waiting
 
     def holds_frames(self) -> bool:
@@ -86,16 +77,11 @@ class Bounds:
         room = max(0, min(self._max_bytes - self.waiting_bytes(), free))
         log.info("outbox bound", **describe(self._waiting, self._max_bytes, room, rate))
 
-    def _pruned(self) -> bool:
-        return not self._number(f"SELECT count(*) FROM outbox WHERE seq = {self._low}")  # noqa: S608 - our number
 
-    def _bytes(self, first: int, last: int) -> int:
-        return self._number(
-            "SELECT coalesce(sum(length(document)), 0) FROM outbox WHERE seq BETWEEN ? AND ?", (first, last)
-        )
-
-    def _number(self, sql: str, parameters: tuple[int, ...] = ()) -> int:
-        return self._ledger.execute(sql, parameters).fetchone()[0] or 0
+def waiting_bytes(execute: Callable[..., sqlite3.Cursor]) -> int:
+    """Return what waits for the MDMS, in bytes, from a ledger's ``execute``. Nothing is summed for it."""
+    (reports,) = execute("SELECT bytes FROM outbox_waiting_bytes").fetchone()
+    return reports + rows_waiting(execute) * ROW_BYTES_IN_REPORT  # type: ignore[no-any-return]
 
 
 def free_bytes(folder: Path) -> int:
@@ -109,7 +95,13 @@ def measured(ledger: Ledger, now: int) -> Rate | None:
     return rate_of(ledger.execute(RATE_SQL, (now - MEASURED_S,)).fetchone())
 
 
-RATE_SQL = "SELECT coalesce(sum(length(document)), 0), min(created), max(created) FROM outbox WHERE created >= ?"
+# Accepted segments are gone; what they weighed is kept by the hour.
+RATE_SQL = """
+SELECT coalesce(sum(bytes), 0), min(created), max(created) FROM (
+    SELECT length(document) AS bytes, created FROM outbox
+    UNION ALL SELECT bytes, hour * 3600 AS created FROM segments_gone
+) WHERE created >= ?
+"""
 
 
 def rate_of(row: tuple[int, int | None, int | None]) -> Rate | None:

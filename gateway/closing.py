@@ -72,14 +72,17 @@ class Closing:
         for title in self._due(now):
             while self._seal_windows(title, now):
                 pass
-        while self.close_segments(now_ms):
-            pass
         self._erase(now)
 
-    def close_segments(self, now_ms: int) -> int:
-        """Turn the waiting sealed rows into reports; returns how many."""
+    def close_segments(self, now_ms: int) -> bool:
+        """Take a step of turning an hour's sealed rows into reports; returns whether there may be another.
+
+        Apart from ``close``, a transaction at a time, and without a trusted clock: an hour is only a portion here.
+        """
+        if not self._outbox.segments.is_due(now_ms // 1000):
+            return False
         with self._ledger.transaction():
-            return self._outbox.close_segments(now_ms)
+            return self._outbox.segments.close_some(now_ms)
 
     # --- Loads --------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from paillier.table import LEAST_EXPONENT_BITS, MOST_WINDOW_BITS
+from protocol.documents import DocumentError, import_public_key
 
 from .encryption import MODES, Settings
 from .trusted_clock import SYSTEM, TRUSTS
@@ -156,6 +157,10 @@ def _place(path: Path, text: str, name: str) -> str:
 
 def _check(config: Config) -> None:
     config.address()
+    try:
+        import_public_key(config.operator_key)
+    except DocumentError as error:
+        raise ConfigError(f"'operator_key': {error}; deployment.json of the ceremony has it") from None
     for name, least in (
         ("min_contributors", 2),
         ("grace_s", 0),

@@ -26,7 +26,7 @@ def replace_meter(ledger: Ledger, outbox: Outbox, record: EnrolmentRecord, place
     """
     old = _replaced(ledger, record)
     # Its rows are known by its title: they leave under it.
-    while outbox.close_segments(now_ms):
+    while outbox.segments.close_some(now_ms, everything=True):
         pass
     key, encryption = place.encryption.public_key, place.encryption
     first = encryption.encrypt_slots(record.first_import_mwh, record.first_export_mwh)

@@ -71,6 +71,27 @@ CREATE TABLE quarantine_decisions (
 ) WITHOUT ROWID;
 """
 
+# Sealed rows are closed by the hour: the hour that is open, the last row of the one that is being closed (0: none) and
+# the last meter that is done in it. Accepted segments are forgotten at once; what they weighed, by the hour of their
+# closing, stays for the bound in days. The bytes that wait are kept by the database itself, whoever writes.
+SEGMENTS = """
+CREATE TABLE closing_hour (hour INTEGER NOT NULL, through INTEGER NOT NULL, title BLOB NOT NULL);
+INSERT INTO closing_hour VALUES (0, 0, x'');
+CREATE TABLE segments_gone (hour INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+CREATE TABLE outbox_waiting_bytes (bytes INTEGER NOT NULL);
+INSERT INTO outbox_waiting_bytes SELECT coalesce(sum(length(document)), 0) FROM outbox WHERE verdict IS NULL;
+CREATE TRIGGER outbox_added AFTER INSERT ON outbox WHEN NEW.verdict IS NULL BEGIN
+    UPDATE outbox_waiting_bytes SET bytes = bytes + length(NEW.document);
+END;
+CREATE TRIGGER outbox_decided AFTER UPDATE OF verdict ON outbox
+    WHEN OLD.verdict IS NULL AND NEW.verdict IS NOT NULL BEGIN
+    UPDATE outbox_waiting_bytes SET bytes = bytes - length(OLD.document);
+END;
+CREATE TRIGGER outbox_removed AFTER DELETE ON outbox WHEN OLD.verdict IS NULL BEGIN
+    UPDATE outbox_waiting_bytes SET bytes = bytes - length(OLD.document);
+END;
+"""
+
 # A ledger of version n has taken the first n steps; a file is brought up to date at its start.
-STEPS = (FIRST_SCHEMA, EVENTS, REVOKED, DURABILITY)
+STEPS = (FIRST_SCHEMA, EVENTS, REVOKED, DURABILITY, SEGMENTS)
 SCHEMA_VERSION = len(STEPS)

@@ -1,4 +1,4 @@
-"""The daemon's tasks and their threads: one for the ledger and its ciphertexts, one for uploads."""
+"""The daemon's tasks and their threads: one for the ledger and its ciphertexts, one for uploads, one for live rows."""
 
 import asyncio
 import sqlite3
@@ -15,6 +15,7 @@ from .ledger import Ledger
 from .links.mqtt import Broker, MqttLink
 from .links.serial import SerialLink
 from .links.tcp import AUTHENTIC_WITHIN_S, TcpLink
+from .live import LiveRelay
 from .operation.metrics import Metrics, stopwatch
 from .outbox import Outbox
 from .reception import Arrival, Reception, Reply
@@ -28,7 +29,6 @@ FOLDED_BATCH_FRAMES = QUEUE_FRAMES  # in fold mode, where a commit costs randomi
 IDLE_S = 0.1  # how often an idle concentrator looks whether a pool wants randomisers
 TALLY_S = 1.0  # how often the number of corrupt pieces is written down
 FULL_S = 1.0  # how often a concentrator that is full looks whether it may take frames again
-LIVE_S = 0.5  # how long a sealed row may wait before it is sent on
 
 
 class Service:
@@ -67,6 +67,7 @@ class Service:
         self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue(QUEUE_FRAMES)
         self._ledger_thread = ThreadPoolExecutor(1, "ledger")
         self._background = ThreadPoolExecutor(1, "upload")
+        self._live_thread = ThreadPoolExecutor(1, "live")  # of its own: a great upload must not make fresh rows old
         self._corrupt = 0  # pieces that no frame could be made of, and that are not in the ledger's counts yet
         self._link = TcpLink(self._arrivals.put, self._count_corrupt, max_connections, authentic_within_s)
         self._serial = SerialLink(self._arrivals.put, self._count_corrupt, serial, baud)
@@ -74,6 +75,7 @@ class Service:
         self._uploader = Uploader(
             mdms_url, outbox, self._in_transaction, self._in_ledger, self._in_background, self._metrics.uploaded
         )
+        self._live = LiveRelay(mdms_url, outbox, self._in_ledger, self._in_live, self._metrics.relayed)
 
     async def run(self, host: str, port: int, ready: Callable[[int], None]) -> None:
         """Listen and work until the clock's ticks end. Raises OSError where the address is taken."""
@@ -82,7 +84,7 @@ class Service:
         work = {
             "receive": self._receive,
             "upload": self._uploader.run,
-            "live": self._live,
+            "live": self._live.run,
             "serial": self._serial.run,
             "mqtt": self._mqtt.run,
             "tally": self._tally,
@@ -104,6 +106,7 @@ class Service:
             await self._keep_tally()
             self._ledger_thread.shutdown()
             self._background.shutdown(cancel_futures=True)
+            self._live_thread.shutdown(cancel_futures=True)
 
     def connections(self) -> int:
         """Return how many meters are connected over TCP."""
@@ -145,6 +148,8 @@ class Service:
         async for now_ms in self._clock.ticks():
             await self._in_ledger(self._look, now_ms)
             await self._in_ledger(self._close, now_ms)
+            while await self._in_ledger(self._close_segments, now_ms):
+                pass  # a step at a time: frames get their turn between two
             self._uploader.wake()
             if self._clock.waits:
                 await self._uploader.drained()
@@ -155,12 +160,10 @@ class Service:
             return  # what is due stays due: it is closed when there is room again
         self._closing.close(now_ms)
 
-    async def _live(self) -> None:
-        """Send the customers' rows on while they are fresh."""
-        while True:
-            await asyncio.sleep(LIVE_S)
-            if await self._in_ledger(self._closing.close_segments, self._clock.now_ms()):
-                self._uploader.wake()
+    def _close_segments(self, now_ms: int) -> bool:
+        if self._bounds is not None and self._bounds.below_floor():
+            return False
+        return self._closing.close_segments(now_ms)
 
     async def _count_corrupt(self, number: int) -> None:
         self._corrupt += number  # in memory: a flood of noise must not cost the meters' commits a place each
@@ -184,6 +187,9 @@ class Service:
 
     async def _in_background(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._background, call, *arguments)
+
+    async def _in_live(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._live_thread, call, *arguments)
 
     async def _in_transaction(self, call: Callable[..., Any], *arguments: Any) -> None:
         def change() -> None:

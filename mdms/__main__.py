@@ -3,19 +3,25 @@
 What cannot start says so in one line on stderr: exit code 2 for a configuration, 1 for anything else.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .config import MdmsConfig, load_keyholder_config, load_mdms_config
 from .errors import CannotStart
 from .logs import start_logging
+
+if TYPE_CHECKING:
+    from .store import Store
 
 # Each command imports its own part, so that the web server never loads a private key's code and the key holder
 # never loads a web framework.
@@ -163,7 +169,7 @@ def publish(path: Path, day: datetime | None, bills_of: datetime | None, key_pro
         err=True,
     )
     if done.unproved:
-        click.echo(f"mdms: {done.unproved} sums were released before there were proofs, and are left out", err=True)
+        click.echo(f"mdms: {done.unproved} sums were released without a proof, and are left out", err=True)
 
 
 @cli.command("add-user")
@@ -190,6 +196,124 @@ def add_user(path: Path, name: str, role: str, password_file: Path | None) -> No
     finally:
         store.close()
     click.echo(f"mdms: {role} {name} may log in", err=True)
+
+
+@cli.command()
+@click.option("--keep-days", type=int, help="How many days to keep; otherwise detail_days of the configuration.")
+@_config_option
+def prune(path: Path, keep_days: int | None) -> None:
+    """Delete customers' sealed rows that are older than the deployment keeps. Reports, sums and bills stay.
+
+    Run it daily. It may run beside everything else, be killed anywhere and be run again.
+    """
+    import time
+
+    from .config import LEAST_DETAIL_DAYS
+    from .operation.prune import first_kept
+    from .operation.prune import prune as delete
+    from .rosters import load_rosters
+
+    config = load_mdms_config(path)
+    days = config.detail_days if keep_days is None else keep_days
+    if days < LEAST_DETAIL_DAYS:
+        raise click.UsageError(f"--keep-days must be {LEAST_DETAIL_DAYS} or more")
+    book = load_rosters(config.rosters, config.deployment, config.operator_key)
+    with _open_store(config) as store:
+        deleted = delete(store, book, first_kept(time.time(), days))
+    click.echo(f"mdms: {deleted} rows older than {days} days deleted", err=True)
+
+
+@cli.command("check")
+@click.option(
+    "--config",
+    "path",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="mdms.toml.",
+)
+def check_configuration(path: Path) -> None:
+    """Say what `serve` and `worker` would do with a configuration. Starts nothing and changes no file."""
+    from .operation.check import check
+
+    found = check(path)
+    for line in found.plan:
+        click.echo(line)
+    for problem in found.problems:
+        click.echo(f"mdms: {problem}", err=True)
+    if found.problems:
+        sys.exit(2)
+
+
+@cli.command("doctor")
+@_config_option
+def examine(path: Path) -> None:
+    """Look at a living installation, and say what to do. Status 1 where something fails."""
+    from .operation import doctor
+
+    config = load_mdms_config(path)
+    failed = False
+    for finding in doctor.examine(config):
+        click.echo(str(finding))
+        failed |= finding.level == doctor.FAIL
+    if failed:
+        sys.exit(1)
+
+
+@cli.command("add-token")
+@click.argument("name")
+@click.option("--role", required=True, type=click.Choice(["supplier", "third-party", "auditor"]), help="What it reads.")
+@click.option("--neighbourhood", "neighbourhoods", multiple=True, help="Only this one; may be repeated. Default: all.")
+@click.option("--days", type=int, default=365, show_default=True, help="How long it lasts.")
+@_config_option
+def add_token(path: Path, name: str, role: str, neighbourhoods: tuple[str, ...], days: int) -> None:
+    """Make a token of the API and print it, this once. NAME says whose it is, and revokes it later."""
+    config = load_mdms_config(path)
+    from .accounts import tokens
+    from .rosters import load_rosters
+
+    book = load_rosters(config.rosters, config.deployment, config.operator_key)
+    for wanted in neighbourhoods:
+        if not book.versions(wanted):
+            raise CannotStart(f"no roster names a neighbourhood {wanted[:64]}")
+    with _open_store(config) as store:
+        secret = tokens.add_token(store, name, role, days, neighbourhoods)
+    click.echo(secret)
+    click.echo(f"mdms: {role} {name} may read for {days} days; the token is kept nowhere else", err=True)
+
+
+@cli.command("revoke-token")
+@click.argument("name")
+@_config_option
+def revoke_token(path: Path, name: str) -> None:
+    """Revoke the token of a name, from the next request on."""
+    config = load_mdms_config(path)
+    from .accounts import tokens
+
+    with _open_store(config) as store:
+        tokens.revoke_token(store, name)
+    click.echo(f"mdms: the token {name} opens nothing any more", err=True)
+
+
+@cli.command("list-tokens")
+@_config_option
+def list_tokens(path: Path) -> None:
+    """List the API's tokens: name, role, neighbourhoods, when each ends. Never a secret."""
+    config = load_mdms_config(path)
+    from .accounts import tokens
+    from .formats import moment
+
+    with _open_store(config) as store:
+        for token in tokens.list_tokens(store):
+            where = ",".join(sorted(token.neighbourhoods)) if token.neighbourhoods else "all"
+            click.echo(f"{token.name}\t{token.role}\t{where}\t{moment(token.expires)}")
+
+
+def _open_store(config: MdmsConfig) -> AbstractContextManager[Store]:
+    """Return the store of a command, closed when the command is done."""
+    from .store import Store
+
+    return closing(Store(config.database))
 
 
 @cli.command()

@@ -4,6 +4,7 @@ Relative paths are meant from the directory of the configuration file.
 """
 
 import dataclasses
+import ipaddress
 import os
 import re
 import tomllib
@@ -23,8 +24,7 @@ ADVISED_CONTRIBUTORS = 50
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5), LoadCredential=
 ORIGIN = re.compile(r"(https://[a-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)\Z")
 REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
-CURRENCY = re.compile(r"[A-Z]{3}\Z")
-MOST_MICRO = 1 << 40
+LEAST_DETAIL_DAYS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,13 @@ class MdmsConfig:
     origin: str | None = None
     release_log: Path | None = None
     log_key: EccKey | None = None
-    tariff_micro_per_kwh: int | None = None
-    currency: str = "EUR"
     feeders: Path | None = None
     regions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    tariffs: Path | None = None
+    trusted_proxy: str | None = None
+    metrics_listen: Address | None = None
+    metrics_beyond_loopback: bool = False
+    detail_days: int = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class KeyholderConfig:
     socket: Path
     log_file: Path
     period: Periods
+    tariffs: Path | None = None
     min_contributors: int = 10
     unsafe_short_periods: bool = False
     unsafe_small_key: bool = False
@@ -190,12 +194,18 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         origin=table.take("origin", str, None),
         release_log=table.optional_place("release_log"),
         log_key=table.key("log_key") if table.has("log_key") else None,
-        tariff_micro_per_kwh=table.take("tariff_micro_per_kwh", int, None),
-        currency=table.text("currency", "EUR"),
         feeders=table.optional_place("feeders"),
         regions=table.regions(),
+        tariffs=table.optional_place("tariffs"),
+        trusted_proxy=table.take("trusted_proxy", str, None),
+        metrics_listen=table.address("metrics_listen", table.text("metrics_listen"))
+        if table.has("metrics_listen")
+        else None,
+        metrics_beyond_loopback=table.take("metrics_beyond_loopback", bool, False),
+        detail_days=table.take("detail_days", int, 400),
     )
     _check_pages(table, config)
+    _check_operation(table, config)
     table.nothing_left()
     return config
 
@@ -205,10 +215,30 @@ def _check_pages(table: _Table, config: MdmsConfig) -> None:
         raise table.wrong("origin", "must be https://HOST, or http://localhost:PORT for loopback")
     if (config.release_log is None) != (config.log_key is None):
         raise table.wrong("log_key", "release_log and log_key are given together or not at all")
-    if config.tariff_micro_per_kwh is not None and not 0 <= config.tariff_micro_per_kwh < MOST_MICRO:
-        raise table.wrong("tariff_micro_per_kwh", "must be 0 or more")
-    if not CURRENCY.match(config.currency):
-        raise table.wrong("currency", "must be three capital letters (ISO 4217)")
+
+
+def _check_operation(table: _Table, config: MdmsConfig) -> None:
+    if config.trusted_proxy is not None and not _is_ip_address(config.trusted_proxy):
+        raise table.wrong("trusted_proxy", "must be the IP address from which the proxy connects")
+    metrics = config.metrics_listen
+    if metrics is not None and not config.metrics_beyond_loopback and not is_loopback(metrics.host):
+        raise table.wrong("metrics_listen", "is not on loopback: say metrics_beyond_loopback = true if it may be read")
+    if config.detail_days < LEAST_DETAIL_DAYS:
+        # What a concentrator may still send again must not be stored a second time.
+        raise table.wrong("detail_days", f"must be {LEAST_DETAIL_DAYS} or more")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches an address."""
+    return ipaddress.ip_address(host).is_loopback if _is_ip_address(host) else host == "localhost"
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def load_keyholder_config(path: Path) -> KeyholderConfig:
@@ -232,6 +262,7 @@ def load_keyholder_config(path: Path) -> KeyholderConfig:
         socket=table.place("socket"),
         log_file=table.place("log_file"),
         period=period,
+        tariffs=table.optional_place("tariffs"),
         min_contributors=least,
         unsafe_short_periods=table.take("unsafe_short_periods", bool, False),
         unsafe_small_key=table.take("unsafe_small_key", bool, False),

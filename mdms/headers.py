@@ -19,6 +19,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+STATIC = ("pages.static", "reference.static")
 A_YEAR = 365 * 86_400
 
 
@@ -30,6 +31,6 @@ def send_headers(app: Flask, secure: bool) -> None:
         response.headers.update(HEADERS)
         if secure:
             response.headers["Strict-Transport-Security"] = f"max-age={A_YEAR}"
-        if request.endpoint != "pages.static":
+        if request.endpoint not in STATIC:
             response.headers["Cache-Control"] = "no-store"
         return response

@@ -22,35 +22,33 @@ from .accounts.routes import account_routes
 from .accounts.sessions import LONGEST_S, keep_sessions, who
 from .auditor.log_reader import LogReader
 from .auditor.routes import auditor_routes
-from .billing.money import FlatTariff
 from .config import MdmsConfig
 from .errors import CannotStart
 from .ingest.routes import answer_json
 from .portal.routes import portal_routes
+from .pricing import Pricing
+from .problems import problem_of
 from .reasons import words
 from .rosters import RosterBook
 from .store import Store
 from .supplier.routes import supplier_routes
 
-MACHINES = ("/api/", "/healthz")
+MACHINES = ("/api/", "/healthz", "/readyz", "/docs")
 SESSION_KEY = re.compile(r"[0-9a-f]{64}\s*\Z")
 
 
-def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook) -> None:
+def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, pricing: Pricing) -> None:
     """Add every page to an application; raises CannotStart where the session key cannot be used."""
     assert config.session_key is not None, "asked for"
     origins = Origins(config.origin)
     _prepare_sessions(app, _read_key(config.session_key), origins, store)
     CSRFProtect(app).exempt(app.blueprints["ingest"])
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", headers_enabled=True)
-    tariff = None
-    if config.tariff_micro_per_kwh is not None:
-        tariff = FlatTariff(config.tariff_micro_per_kwh, config.currency)
     log = LogReader(config.release_log, config.deployment, config.log_key) if config.release_log else None
     app.register_blueprint(Blueprint("pages", __name__, static_folder="static", static_url_path="/static"))
     app.register_blueprint(account_routes(store, limiter))
-    app.register_blueprint(supplier_routes(store, book, tariff, _regions(config, book), config.feeders))
-    app.register_blueprint(portal_routes(store, book, origins, tariff, limiter))
+    app.register_blueprint(supplier_routes(store, book, pricing, _regions(config, book), config.feeders))
+    app.register_blueprint(portal_routes(store, book, origins, pricing, limiter))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)
     app.context_processor(lambda: {"person": who(), "deployment": config.deployment})
@@ -123,7 +121,9 @@ def _error(error: HTTPException) -> Response | tuple[str, int] | HTTPException:
     code = error.code or 500
     if code in (301, 302, 303, 304, 307, 308):
         return error
-    if request.path.startswith(MACHINES) or request.path.endswith(".json"):
+    if request.path.startswith(MACHINES):
+        return problem_of(error)
+    if request.path.endswith(".json"):
         return answer_json({"error": error.name.lower()}, code)
     text = EXPLANATIONS.get(code, HTTPStatus(code).phrase + ".")
     return render_template("error.html", code=code, text=text), code

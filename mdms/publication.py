@@ -31,8 +31,8 @@ from protocol.windows import Span, period_of
 from .config import MdmsConfig
 from .errors import CannotStart, ConfigError
 from .rosters import RosterBook, read_document
-from .store import RELEASED, Store, batched
-from .tables import bills, load_releases
+from .store import RELEASED, Store, batched, bill_sum
+from .tables import bill_sums, bills, load_releases
 
 PUBLIC, PERSONAL = 0o755, 0o700
 
@@ -43,7 +43,7 @@ class CannotPublish(CannotStart):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a publication holds. ``unproved`` counts what was released before there were proofs, and is left out."""
+    """What a publication holds. ``unproved`` counts the sums that were released without a proof, and are left out."""
 
     loads: int
     bills: int
@@ -75,7 +75,7 @@ def publish(
     _check_free(out)
     chosen = _chosen(store, book, day, bills_of)
     if not chosen.batches:
-        lacking = f"; {chosen.unproved} sums were released before there were proofs" if chosen.unproved else ""
+        lacking = f"; {chosen.unproved} sums were released without a proof" if chosen.unproved else ""
         raise CannotPublish(f"nothing to publish: no proved release of that day{lacking}")
     batches = _read_batches(store, chosen.batches, config.deployment, config.log_key)
     load_lines, bill_lines = _load_lines(store, batches), _bill_lines(store, book, batches)
@@ -86,6 +86,8 @@ def publish(
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         rosters = _copy_documents(config.rosters, folder / releases.ROSTERS_FOLDER, config.deployment)
+        if config.tariffs is not None:
+            _copy_documents(config.tariffs, folder / releases.TARIFFS_FOLDER, config.deployment)
         proofs = _copy_key_proofs(key_proofs, folder / releases.KEY_PROOFS_FOLDER)
         _write_about(folder, config, config.log_key)
         _write_table(folder / releases.LOADS_FILE, releases.LOAD_COLUMNS, load_lines)
@@ -147,12 +149,13 @@ def _loads_of(store: Store, book: RosterBook, neighbourhood: str, day: date) -> 
 def _bills_of(store: Store, book: RosterBook, day: date) -> list[str | None]:
     spans = {name: _span(day, book, name) for name in book.neighbourhoods()}
     query = (
-        select(bills.c.pseudonym, bills.c.period_start, bills.c.batch)
+        select(bills.c.pseudonym, bills.c.period_start, bill_sums.c.batch)
+        .join(bill_sums, bill_sums.c.bill == bills.c.id)
         .where(
             or_(*(bills.c.period_start.between(span.start, span.end - 1) for span in set(spans.values()))),
             bills.c.status == RELEASED,
         )
-        .order_by(bills.c.id)
+        .order_by(bills.c.id, bill_sums.c.number)
     )
     found = []
     for row in store.ask(query):
@@ -208,18 +211,21 @@ def _bill_lines(
 ) -> list[Sequence[object]]:
     rows: list[Any] = []
     for some in batched(list(batches)):
-        rows += store.ask(select(bills).where(bills.c.batch.in_(some)))
+        query = select(bills.c.pseudonym, bills.c.period_start, bills.c.period_end, bill_sums)
+        rows += store.ask(query.join(bill_sums, bill_sums.c.bill == bills.c.id).where(bill_sums.c.batch.in_(some)))
     lines = [(_tenancy(book, row.pseudonym), row) for row in rows]
-    lines.sort(key=lambda line: (line[0].neighbourhood, line[1].pseudonym, line[1].period_start))
+    lines.sort(key=lambda line: (line[0].neighbourhood, line[1].pseudonym, line[1].period_start, line[1].number))
     return [
         (
             tenancy.neighbourhood,
             row.pseudonym,
             moment(row.period_start),
             moment(row.period_end if tenancy.until is None else min(row.period_end, tenancy.until)),
-            row.windows,
+            row.filled,
             row.import_mwh,
             row.export_mwh,
+            releases.joined_bands([name for name, _ in bill_sum(row).bands]),
+            batches[row.batch][1].paillier_key,
         )
         for tenancy, row in lines
     ]

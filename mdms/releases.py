@@ -19,7 +19,7 @@ from protocol.documents import Document, DocumentError, document_id, parse
 from protocol.releases import MAX_DOCUMENTS, MAX_ITEMS, RELEASE_BATCH, parse_batch
 from protocol.rosters import Tenancy
 
-from .billing import DueBill, StoredWindow, next_due_bill
+from .billing import BillSum, DueBill, StoredWindow, next_due_bill
 from .clock import Clock
 from .keyholder.client import KeyHolderClient, KeyHolderUnavailable
 from .keyholder.messages import (
@@ -35,7 +35,7 @@ from .keyholder.messages import (
 )
 from .periods import Periods, parse_periods
 from .rosters import RosterBook
-from .store import Bill, LoadRelease, PendingLoad, Store
+from .store import RELEASED, Bill, LoadRelease, PendingLoad, Store
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
@@ -116,7 +116,7 @@ class ReleaseWorker:
         """Return the answers to items, as bytes and parsed; whatever proves them is stored."""
         message, _ = self._keyholder.ask(items_request(items))
         answers = [(answer, _parsed(answer)) for answer in parse_answers(message, len(items))]
-        for batch in dict.fromkeys(told.get("batch") for _, told in answers):
+        for batch in dict.fromkeys(name for _, told in answers for name in _batches(told)):
             if batch is not None and not self._store.has_release_batch(batch):
                 self._fetch(batch)
         return answers
@@ -227,6 +227,7 @@ class ReleaseWorker:
             yield tenancy, due, status
 
     def _keep_bill(self, tenancy: Tenancy, due: DueBill, answer: bytes, told: dict[str, Any]) -> None:
+        sums = _sums(told, due.windows)
         bill = Bill(
             tenancy.pseudonym,
             due.period.start,
@@ -236,7 +237,10 @@ class ReleaseWorker:
             due.windows,
             due.estimated,
             told["status"],
-            told.get("batch"),
+            sums[0].batch if sums else None,
+            told.get("tariff"),
+            told.get("adjusted", 0),
+            sums,
         )
         self._store.keep_bill(bill, due.starts, answer)
 
@@ -258,6 +262,32 @@ def portions(items: Iterable[_Asked], size: Callable[[_Asked], int]) -> Iterator
 
 def _content(documents: Iterable[Document]) -> int:
     return sum(len(document.content) for document in documents)
+
+
+def _batches(told: dict[str, Any]) -> list[str | None]:
+    """Return the release batches that an answer names."""
+    sums: list[dict[str, Any]] = told.get("sums", [])
+    return [told.get("batch"), *(one.get("batch") for one in sums)]
+
+
+def _sums(told: dict[str, Any], windows: int) -> tuple[BillSum, ...]:
+    """Return the sums of a bill's answer. One of before there were bands is one sum of all its filled windows."""
+    if told["status"] != RELEASED:
+        return ()
+    if "sums" not in told:
+        return (BillSum(0, (), windows, windows, told["import_mwh"], told["export_mwh"], told.get("batch")),)
+    return tuple(
+        BillSum(
+            one["group"],
+            tuple((band["name"], band["windows"]) for band in one["bands"]),
+            one["windows"],
+            one["filled"],
+            one["import_mwh"],
+            one["export_mwh"],
+            one.get("batch"),
+        )
+        for one in told["sums"]
+    )
 
 
 def _parsed(answer: bytes) -> dict[str, Any]:

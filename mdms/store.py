@@ -5,20 +5,22 @@ released sums, in ``load_releases`` and ``bills`` and in the ``release_batches``
 is written once: every writer asks first inside its transaction, and unique keys hold where two run at the same time.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from protocol.documents import Document, from_base64url, to_base64url
 from protocol.envelopes import ENVELOPE
 from protocol.releases import RELEASE_BATCH, ReleaseBatch
 
-from .billing import StoredWindow
+from .billing import BillSum, StoredWindow
 from .database import WRITES, open_database
 from .tables import (
+    bill_sums,
     billing_windows,
     bills,
     conflicts,
@@ -73,7 +75,9 @@ class Bill:
     """The key holder's decision on one tenancy's period; energies in mWh, None unless released.
 
     ``windows`` counts the filled windows that were asked for, ``estimated`` those of them in which intervals
-    are missing or were not plainly measured; ``batch`` is as a load's.
+    are missing or were not plainly measured; ``batch`` is as a load's, of the first of its ``sums``. ``tariff`` is the
+    id of the document by whose bands it was opened; ``adjusted`` counts the filled windows that were left over from
+    earlier periods.
     """
 
     pseudonym: str
@@ -85,6 +89,9 @@ class Bill:
     estimated: int
     status: str
     batch: str | None = None
+    tariff: str | None = None
+    adjusted: int = 0
+    sums: tuple[BillSum, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,8 @@ BILL_COLUMNS = (
     bills.c.estimated,
     bills.c.status,
     bills.c.batch,
+    bills.c.tariff,
+    bills.c.adjusted,
 )
 
 
@@ -138,14 +147,14 @@ class Store:
         """Run ``work`` in one transaction and return its result after the commit.
 
         Two writers may both find a key free; the one that comes second breaks a unique key, and finds the
-        first one's row when it runs again.
+        first one's row when it runs again. So does one that PostgreSQL ended because two waited for each other.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._writing.begin() as connection:
                     return work(connection)
-            except IntegrityError:
-                if attempt == ATTEMPTS:
+            except DBAPIError as error:
+                if attempt == ATTEMPTS or not _is_a_race(error):
                     raise
         raise AssertionError("the loop returns or raises")
 
@@ -177,8 +186,16 @@ class Store:
 
     def bills(self) -> Iterator[Bill]:
         """Yield the decisions on bills, by pseudonym and period."""
-        query = select(*BILL_COLUMNS).order_by(bills.c.pseudonym, bills.c.period_start)
-        yield from (Bill(*row) for row in self._rows(query))
+        yield from self.bills_with_sums(select(*BILL_COLUMNS).order_by(bills.c.pseudonym, bills.c.period_start))
+
+    def bills_with_sums(self, query: Any) -> list[Bill]:
+        """Return the bills of a query for BILL_COLUMNS, in its order, each with the sums that it consists of."""
+        found = [Bill(*row) for row in self._rows(query)]
+        sums: dict[tuple[str, int], list[BillSum]] = {}
+        for names in batched(sorted({bill.pseudonym for bill in found})):
+            for row in self._rows(_sums_of(names)):
+                sums.setdefault((row.pseudonym, row.period_start), []).append(bill_sum(row))
+        return [replace(bill, sums=tuple(sums.get((bill.pseudonym, bill.period_start), ()))) for bill in found]
 
     def rows_of(self, pseudonym: str) -> Iterator[bytes]:
         """Yield a tenancy's sealed rows (90 bytes each) in the order in which the meter made them."""
@@ -346,9 +363,13 @@ class Store:
                     estimated=bill.estimated,
                     answer=answer,
                     batch=bill.batch,
+                    tariff=bill.tariff,
+                    adjusted=bill.adjusted,
                 )
                 .returning(bills.c.id)
             ).scalar_one()
+            for number, one in enumerate(bill.sums):
+                connection.execute(insert(bill_sums).values(bill=kept, number=number, **_values(one)))
             if bill.status in SPENDING:
                 for start in window_starts:
                     connection.execute(
@@ -419,6 +440,38 @@ class Store:
                 )
 
         self.write(work)
+
+
+def _sums_of(pseudonyms: Sequence[str]) -> Any:
+    return (
+        select(bills.c.pseudonym, bills.c.period_start, bill_sums)
+        .join(bills, bill_sums.c.bill == bills.c.id)
+        .where(bills.c.pseudonym.in_(pseudonyms))
+        .order_by(bill_sums.c.bill, bill_sums.c.number)
+    )
+
+
+def bill_sum(row: Any) -> BillSum:
+    """Return the sum that a row of bill_sums is."""
+    bands = tuple((name, windows) for name, windows in json.loads(row.bands))
+    return BillSum(row.group_number, bands, row.windows, row.filled, row.import_mwh, row.export_mwh, row.batch)
+
+
+def _values(one: BillSum) -> dict[str, Any]:
+    return {
+        "group_number": one.group,
+        "bands": json.dumps(one.bands),
+        "windows": one.windows,
+        "filled": one.filled,
+        "import_mwh": one.import_mwh,
+        "export_mwh": one.export_mwh,
+        "batch": one.batch,
+    }
+
+
+def _is_a_race(error: DBAPIError) -> bool:
+    # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
+    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
 
 
 def batched(names: Sequence[str]) -> Iterator[Sequence[str]]:

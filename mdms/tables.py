@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
 )
 
@@ -80,8 +81,27 @@ bills = Table(
     Column("estimated", Integer, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("batch", DOCUMENT_ID, index=True),
+    # The document of the tariff that it was opened by, and how many of its windows were left over from before.
+    Column("tariff", DOCUMENT_ID),
+    Column("adjusted", Integer, nullable=False, default=0, server_default="0"),
     UniqueConstraint("pseudonym", "period_start"),
     Index("bills_of_a_period", "period_start", "pseudonym"),
+)
+
+# The sums that a released bill consists of: one for each group of bands, and for each key.
+bill_sums = Table(
+    "bill_sums",
+    metadata,
+    Column("bill", Integer, ForeignKey("bills.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("group_number", Integer, nullable=False),
+    # JSON: [[name of a band, number of its windows], ...]; [] without a tariff.
+    Column("bands", Text, nullable=False),
+    Column("windows", Integer, nullable=False),
+    Column("filled", Integer, nullable=False),
+    Column("import_mwh", BigInteger, nullable=False),
+    Column("export_mwh", BigInteger, nullable=False),
+    Column("batch", DOCUMENT_ID, index=True),
 )
 
 # Signed proofs of released sums, as the key holder made them. Each is stored before the first decision that names it.
@@ -114,14 +134,8 @@ billing_windows = Table(
     Index("meters_with_a_window", "window_start", "pseudonym"),
 )
 
-# A detail segment's rows are kept instead of its bytes: they carry their own seal, and nobody here reads them.
-detail_segments = Table(
-    "detail_segments",
-    metadata,
-    Column("id", DOCUMENT_ID, primary_key=True),
-    Column("pseudonym", PSEUDONYM, nullable=False),
-)
-
+# A detail segment's rows are kept instead of its bytes: they carry their own seal, and nobody here reads them. They are
+# known by their own names, so no segment is: of live ones there are several a second.
 detail_rows = Table(
     "detail_rows",
     metadata,
@@ -166,6 +180,19 @@ users = Table(
     Column("name", String(64), primary_key=True),
     Column("role", String(16), nullable=False),
     Column("password_hash", String(200), nullable=False),
+)
+
+# The API's tokens. A revoked one is gone.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("hash", DOCUMENT_ID, nullable=False, unique=True),
+    # Names with spaces between them; null: all.
+    Column("neighbourhoods", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
 )
 
 # What a customer's login waits for: each is answered once, rightly or wrongly, or expires.

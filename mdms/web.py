@@ -1,12 +1,12 @@
 """The web application and its server: one process, a few threads, no private key anywhere in it."""
 
-import ipaddress
 import signal
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 import waitress  # type: ignore[import-untyped]
+from apiflask import APIFlask
 from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -14,13 +14,19 @@ from werkzeug.exceptions import HTTPException
 from protocol.documents import Document, DocumentError, parse, verify
 from protocol.envelopes import ENVELOPE, Envelope, customer_public_key
 
-from .config import MdmsConfig
+from .api.routes import serve_api
+from .config import MdmsConfig, is_loopback
 from .errors import CannotStart
 from .headers import send_headers
-from .ingest.routes import answer_json, ingest_routes
+from .ingest.routes import ingest_routes
+from .operation.health import health_routes
+from .operation.metrics import Metrics, listen_for_scrapes
 from .pages import serve_pages
+from .pricing import Pricing
+from .problems import problem, problem_of
 from .rosters import load_rosters, read_document
 from .store import Store
+from .tariffs import load_tariffs
 
 MAX_BODY = 1 << 20
 THREADS = 8
@@ -37,26 +43,34 @@ def create_app(config: MdmsConfig) -> Flask:
         store.keep_envelopes(envelopes)
     except SQLAlchemyError as error:
         raise CannotStart(f"database: {type(error).__name__}") from None
-    app = Flask("mdms", static_folder=None)
+    # Errors and descriptions are this program's own: mdms/problems.py, mdms/api/reference.py.
+    app = APIFlask(
+        "mdms",
+        static_folder=None,  # type: ignore[arg-type]
+        json_errors=False,
+        enable_openapi=False,
+    )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.extensions["hushmeter_store"] = store
-    app.register_blueprint(ingest_routes(store, book, config.deployment))
-    app.register_error_handler(HTTPException, _http_error)
+    metrics = Metrics(store)
+    app.extensions["hushmeter_metrics"] = metrics
+    app.register_blueprint(ingest_routes(store, book, config.deployment, metrics.answered))
+    app.register_blueprint(health_routes(store))
+    app.register_error_handler(HTTPException, problem_of)
     app.register_error_handler(SQLAlchemyError, _storage_error)
+    pricing = Pricing(load_tariffs(config.tariffs, config.deployment, config.operator_key, book), book)
+    serve_api(app, config, store, book, pricing)
+    metrics.count_responses(app)
     send_headers(app, (config.origin or "").startswith("https:"))
     if config.session_key is not None:
-        serve_pages(app, config, store, book)
+        serve_pages(app, config, store, book, pricing)
     return app
-
-
-def _http_error(error: HTTPException) -> Response:
-    return answer_json({"error": error.name.lower()}, error.code or 500)
 
 
 def _storage_error(error: SQLAlchemyError) -> Response:
     # The type alone: a database driver's message may quote what it was given.
     log.error("storage unavailable", reason=type(error).__name__)
-    return answer_json({"error": "storage unavailable, send again"}, 503)
+    return problem(503)
 
 
 def load_envelopes(config: MdmsConfig) -> dict[str, Document]:
@@ -97,11 +111,13 @@ def serve(config: MdmsConfig) -> None:
             max_request_body_size=2 * MAX_BODY,
             channel_timeout=60,
             clear_untrusted_proxy_headers=True,
+            **proxy_settings(config),
         )
+        metrics = listen_for_scrapes(config, app)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CannotStart(f"listen {config.listen.host}:{config.listen.port}: {reason}") from None
-    if not _is_loopback(config.listen.host):
+    if not is_loopback(config.listen.host):
         log.warning("listening beyond loopback: put HTTPS in front", host=config.listen.host)
     signal.signal(signal.SIGTERM, _stop)
     log.info("listening", host=config.listen.host, port=getattr(server, "effective_port", config.listen.port))
@@ -109,17 +125,20 @@ def serve(config: MdmsConfig) -> None:
         server.run()
     finally:
         server.close()
+        if metrics is not None:
+            metrics.shutdown()
         app.extensions["hushmeter_store"].close()
     log.info("stopped")
+
+
+def proxy_settings(config: MdmsConfig) -> dict[str, Any]:
+    """Return whose word about the client's address is taken: limits on guessing go by it."""
+    if config.trusted_proxy is None:
+        return {}
+    names = {"x-forwarded-for", "x-forwarded-proto"}
+    return {"trusted_proxy": config.trusted_proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": names}
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
     # waitress takes SystemExit out of its loop as the word to finish what its threads are doing.
     raise SystemExit(0)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -5,6 +5,7 @@ documents, of what they are about and of two tables in clear. That a sum follows
 which sums were released, of which period and under which policy, is the word of the log's key.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from msgspec import Meta
 
 from .documents import Document, DocumentError, canonical_json, parse, sign, verify
 from .reports import Fingerprint, Name, Pseudonym, Seconds
+from .tariffs import MAX_BANDS, BandName
 
 RELEASE_BATCH = "release-batch"
 PROOF_LABEL = b"hushmeter/v1/release-proof"
@@ -51,10 +53,12 @@ class ReleasedLoad(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
         return [self.document]
 
 
-class ReleasedBill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="bill"):
-    """One meter's energy of one period in mWh. ``period_end`` is the tenancy's where it ended before the period.
+class ReleasedBill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="bill"):
+    """One meter's energy of one period in mWh, or of some bands of it, under one key.
 
-    ``documents`` are the ids of its windows that carry energy, in order of time; ``root`` alone proves this item.
+    ``period_end`` is the tenancy's where it ended before the period. ``documents`` are the ids of its windows that
+    carry energy, in order of time; ``root`` alone proves this item. ``tariff`` is the id of the tariff's document,
+    ``bands`` are the names of its bands that the sum is of, in the tariff's order; both are missing without a tariff.
     """
 
     pseudonym: Pseudonym
@@ -64,6 +68,8 @@ class ReleasedBill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
     import_mwh: Energy
     export_mwh: Energy
     root: str
+    tariff: DocumentId | None = None
+    bands: Annotated[list[BandName], Meta(max_length=MAX_BANDS)] = []
 
 
 Released = ReleasedLoad | ReleasedBill
@@ -114,6 +120,8 @@ def parse_batch(content: bytes) -> ReleaseBatch:
         raise DocumentError("a release batch holds loads or bills, and says which")
     if len({item_key(item) for item in batch.items}) != len(batch.items):
         raise DocumentError("a release batch holds one thing twice")
+    if any((item.tariff is None) != (not item.bands) for item in batch.items if isinstance(item, ReleasedBill)):
+        raise DocumentError("a tariff and its bands come together or not at all")
     return batch
 
 
@@ -127,24 +135,45 @@ def open_batch(document: Document, deployment: str, log_key: EccKey) -> ReleaseB
     return batch
 
 
-def item_key(item: Released) -> tuple[str, int]:
-    """Return what distinguishes an item from the others of its kind and neighbourhood."""
-    return ("", item.interval_start) if isinstance(item, ReleasedLoad) else (item.pseudonym, item.period_start)
+def item_key(item: Released) -> tuple[str, int, str]:
+    """Return what distinguishes an item from the others of its kind, neighbourhood and Paillier key."""
+    if isinstance(item, ReleasedLoad):
+        return "", item.interval_start, ""
+    return item.pseudonym, item.period_start, joined_bands(item.bands)
+
+
+def joined_bands(names: Sequence[str]) -> str:
+    """Return bands as a table names them: ``day+night``; empty without a tariff."""
+    return "+".join(names)
 
 
 # --- The publication ----------------------------------------------------------------------------------------------
 
 ABOUT_FILE = "publication.json"
 ROSTERS_FOLDER = "rosters"
+TARIFFS_FOLDER = "tariffs"
 KEY_PROOFS_FOLDER = "key-proofs"
 LOADS_FILE = "loads.csv"
 BILLS_FILE = "bills.csv"
 BATCHES_FILE = "release-batches.jsonl"
 REPORTS_FILE = "reports.jsonl"
 
-FORMAT = 1
+FORMAT = 2
 LOAD_COLUMNS = ("neighbourhood", "interval_start", "contributors", "k", "import_mwh", "export_mwh")
-BILL_COLUMNS = ("neighbourhood", "pseudonym", "period_start", "period_end", "windows", "import_mwh", "export_mwh")
+BILL_COLUMNS = (
+    "neighbourhood",
+    "pseudonym",
+    "period_start",
+    "period_end",
+    "windows",
+    "import_mwh",
+    "export_mwh",
+    "bands",
+    "paillier_key",
+)
+# A publication of format 1 is read as well: it knows neither bands nor two keys, so its bills.csv lacks both columns.
+FORMATS = (1, FORMAT)
+FIRST_BILL_COLUMNS = BILL_COLUMNS[:7]
 
 
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

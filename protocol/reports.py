@@ -4,6 +4,7 @@ Big integers travel as base64url of fixed length, never as digits. No report car
 less than a billing window.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -127,6 +128,17 @@ def _check_window(report: BillingWindow) -> None:
         raise DocumentError("a register that goes back in time")
     if report.present > report.expected or bool(report.present) > (report.energy is not None):
         raise DocumentError("more intervals present than expected, or in an empty window")
+
+
+def covered_s(windows: Sequence[BillingWindow]) -> int:
+    """Return the time in seconds in which the energy of some windows can have flowed.
+
+    Registers only grow, so it is what each window's registers cover, and no more than from the first to the last.
+    """
+    if not windows:
+        return 0
+    each = sum(window.register_to - window.register_from for window in windows)
+    return min(each, max(w.register_to for w in windows) - min(w.register_from for w in windows))
 
 
 def pack_bitmap(members: set[int], size: int) -> str:

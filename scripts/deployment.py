@@ -30,6 +30,11 @@ class Deployment:
         return self.root / "public" / "rosters"
 
     @property
+    def tariffs(self) -> Path:
+        """Signed tariffs."""
+        return self.root / "public" / "tariffs"
+
+    @property
     def envelopes(self) -> Path:
         """Signed customer envelopes."""
         return self.root / "public" / "envelopes"

@@ -7,9 +7,10 @@ it is never printed or written. Both roots are forgotten when this returns: for 
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -27,7 +28,12 @@ from protocol.rosters import Member, Roster, open_roster, sign_roster
 
 from .ceremony import OPERATOR_KEY, Facts, checked_key, read_facts, read_passphrase
 from .deployment import Deployment, DeploymentError, write_document, write_private
+from .flash.enrolling import meter_on
+from .flash.install import version
+from .flash.port import PortError
+from .label import check_label, write_label
 
+Deliver = Callable[[dict[str, Any]], None]  # takes what a meter is given; raises where it does not arrive
 DEFAULT_RATING_W = 3 * 100 * 230  # three phases of 100 A
 
 
@@ -61,12 +67,20 @@ class Terms:
     rating_w: int = DEFAULT_RATING_W
 
 
-def enrol(folder: Deployment, facts: Facts, terms: Terms, meters: Sequence[NewMeter], operator: EccKey) -> list[str]:
+def enrol(
+    folder: Deployment,
+    facts: Facts,
+    terms: Terms,
+    meters: Sequence[NewMeter],
+    operator: EccKey,
+    deliver: Deliver | None = None,
+) -> list[str]:
     """Enrol meters into a neighbourhood from ``terms.since`` on; returns their pseudonyms.
 
     Hand out a roster before its ``since``: enrolling more from the same moment on replaces it by its next version.
-    Writes a file for each meter, one for its concentrator, the customers' envelopes and a new roster. Raises
-    DeploymentError; nothing is written before everything has been checked.
+    Writes a file for each meter, one for its concentrator, the customers' envelopes and a new roster; with
+    ``deliver`` no meter's file but what it does with a meter's keys, before anything is written. Raises
+    DeploymentError and what ``deliver`` raises; nothing is written before everything has been checked.
     """
     known = {place.name: place for place in facts.neighbourhoods}
     if terms.neighbourhood not in known:
@@ -76,6 +90,8 @@ def enrol(folder: Deployment, facts: Facts, terms: Terms, meters: Sequence[NewMe
             raise DeploymentError("a system title has 8 bytes")
         if (folder.meters / f"{meter.system_title.hex()}.json").exists():
             raise DeploymentError(f"meter {meter.system_title.hex()} is enrolled already")
+        if record_path(folder, terms.gateway, meter.system_title.hex()).exists():
+            raise DeploymentError(f"meter {meter.system_title.hex()} is enrolled already at {terms.gateway}")
     place = known[terms.neighbourhood]
     # A roster is the operator's word that this key may be encrypted under: not without its proof.
     checked_key(folder.facts.parent, facts.deployment, place)
@@ -100,7 +116,7 @@ def enrol(folder: Deployment, facts: Facts, terms: Terms, meters: Sequence[NewMe
     zone = roster.tz()
     windows.check_alignment(windows.Span(terms.since, terms.since + 366 * 86400), terms.interval_s, zone)
     for meter, pseudonym in zip(meters, pseudonyms, strict=True):
-        write_meter(folder, facts, terms, meter, pseudonym, operator)
+        write_meter(folder, facts, terms, meter, pseudonym, operator, deliver)
     document = sign_roster(operator, facts.deployment, roster)
     write_document(roster_path(folder, roster), document)
     if before is not None and before.valid_from == roster.valid_from:
@@ -114,10 +130,24 @@ def roster_path(folder: Deployment, roster: Roster) -> Path:
     return folder.rosters / f"{roster.neighbourhood}.v{roster.version}.json"
 
 
+def record_path(folder: Deployment, gateway: str, title: str) -> Path:
+    """Return where a concentrator's record of a meter lies."""
+    return folder.gateway(gateway) / "enrolment" / f"{title}.json"
+
+
 def write_meter(
-    folder: Deployment, facts: Facts, terms: Terms, meter: NewMeter, pseudonym: str, operator: EccKey
+    folder: Deployment,
+    facts: Facts,
+    terms: Terms,
+    meter: NewMeter,
+    pseudonym: str,
+    operator: EccKey,
+    deliver: Deliver | None = None,
 ) -> None:
-    """Write a meter's file, its concentrator's record and its customer's envelope, with keys that are new."""
+    """Write a meter's file, its concentrator's record and its customer's envelope, with keys that are new.
+
+    With ``deliver`` the meter's keys go to it first, and into no file.
+    """
     epoch = keychain.epoch_of(terms.since)
     hop_root, customer_root = secrets.token_bytes(keychain.KEY_BYTES), secrets.token_bytes(keychain.KEY_BYTES)
     hello_key, time_key = keychain.clock_keys(hop_root)
@@ -146,8 +176,11 @@ def write_meter(
     }
     envelope = seal_root(meter.customer, customer_root, meter.system_title, pseudonym, epoch)
     signed = sign(operator, ENVELOPE, facts.deployment, canonical_json(envelope))
-    write_private(folder.meters / f"{title}.json", msgspec.json.encode(device))
-    write_private(folder.gateway(terms.gateway) / "enrolment" / f"{title}.json", msgspec.json.encode(record))
+    if deliver:
+        deliver(device)
+    else:
+        write_private(folder.meters / f"{title}.json", msgspec.json.encode(device))
+    write_private(record_path(folder, terms.gateway, title), msgspec.json.encode(record))
     write_document(folder.envelopes / f"{pseudonym}.json", signed)
 
 
@@ -213,6 +246,9 @@ def random_title() -> bytes:
 @click.option("--interval-s", default=900, show_default=True, help="Length of an interval.")
 @click.option("--rating-w", default=DEFAULT_RATING_W, show_default=True, help="Most power a meter may report.")
 @click.option("--passphrase-file", type=click.Path(path_type=Path), help="Otherwise it is asked for.")
+@click.option("--port", "device", help="The meter's serial port: its keys go into it, and into no file.")
+@click.option("--replace-enrolment", is_flag=True, help="With --port: give up the meter that it is.")
+@click.option("--label", type=click.Path(path_type=Path), help="New file for the meter's label, .svg or .png.")
 def main(
     root: Path,
     neighbourhood: str,
@@ -224,6 +260,9 @@ def main(
     interval_s: int,
     rating_w: int,
     passphrase_file: Path | None,
+    device: str | None,
+    replace_enrolment: bool,
+    label: Path | None,
 ) -> None:
     """Enrol one meter. The customer confirms the printed fingerprint outside the portal."""
     console = Console(stderr=True, soft_wrap=True)
@@ -234,12 +273,25 @@ def main(
         customer = read_customer_key(customer_key)
         meter = NewMeter(bytes.fromhex(title) if title else random_title(), customer)
         terms = Terms(neighbourhood, gateway, since, zone, interval_s, rating_w)
-        (pseudonym,) = enrol(folder, facts, terms, [meter], operator)
-    except (DeploymentError, DocumentError, SealedSecretError, ValueError) as error:
+        if label:
+            check_label(label)
+        if device is None:
+            (pseudonym,) = enrol(folder, facts, terms, [meter], operator)
+        else:
+            with meter_on(device, replace_enrolment, console.print) as deliver:
+                (pseudonym,) = enrol(folder, facts, terms, [meter], operator, deliver)
+        if label:
+            write_label(label, meter.system_title.hex(), fingerprint(customer), version())
+    except (PortError, DeploymentError, DocumentError, SealedSecretError, ValueError) as error:
         console.print(f"enrol: {error}")
         sys.exit(2)
     console.print(f"meter {meter.system_title.hex()} is enrolled as {pseudonym}")
     console.print(f"customer's fingerprint, to be confirmed outside the portal: {fingerprint(customer)}")
+    if label:
+        console.print(f"the label to stick on it: {label}")
+    if device:
+        console.print("the meter holds its keys, and no file of them was written")
+        return
     console.print(f"the meter's file: {folder.meters / (meter.system_title.hex() + '.json')}; remove it when it is in")
 
 

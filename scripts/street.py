@@ -11,9 +11,12 @@ import msgspec
 from Crypto.PublicKey import ECC
 from Crypto.PublicKey.ECC import EccKey
 
+from protocol.tariffs import Tariff
+
 from .ceremony import Ceremony, Facts, perform
 from .deployment import Deployment, toml, write_private
 from .enrol import NewMeter, Terms, enrol, open_operator_key
+from .sign_tariff import publish_tariff
 from .supervisor import Process
 
 HOST = "127.0.0.1"
@@ -26,7 +29,7 @@ class Layout:
     """What a simulated street is: its meters by neighbourhood, and the terms of all of them.
 
     ``since`` (UTC seconds) starts a billing window; ``period`` is the key holder's setting of that name, ``pages`` are
-    further settings of the MDMS.
+    further settings of the MDMS. ``tariff`` is everybody's.
     """
 
     deployment: str
@@ -42,6 +45,7 @@ class Layout:
     unsafe_small_key: bool = False
     unsafe_short_periods: bool = False
     pages: Mapping[str, object] = field(default_factory=dict)
+    tariff: Tariff | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,11 @@ def set_up(
     )
     facts = perform(folder, ceremony, passphrase, said)
     write_private(folder.keyholder / "passphrase", passphrase.encode())
-    homes = _enrol(folder, facts, layout, open_operator_key(folder, layout.deployment, passphrase))
+    operator = open_operator_key(folder, layout.deployment, passphrase)
+    homes = _enrol(folder, facts, layout, operator)
+    folder.tariffs.mkdir(parents=True)
+    if layout.tariff is not None:
+        publish_tariff(folder, facts.deployment, layout.tariff, operator)
     said(f"{len(homes)} meters enrolled in {len(layout.neighbourhoods)} neighbourhoods")
     _configure(folder, facts, layout, ports, world, conductor_port)
     return Street(
@@ -180,6 +188,7 @@ def _configure(
     }
     mdms = {
         **common,
+        "tariffs": str(folder.tariffs.resolve()),
         **layout.pages,
         "release_log": str(release_log(folder).resolve()),
         "log_key": facts.log_key,
@@ -190,6 +199,7 @@ def _configure(
     }
     keyholder = {
         **common,
+        "tariffs": str(folder.tariffs.resolve()),
         "keys": "keys",
         "log_key": "log.key.json",
         "passphrase_file": "passphrase",

@@ -19,6 +19,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from gateway.bounds import RATE_SQL
 from gateway.closing import Closing
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentRecord
@@ -28,7 +29,8 @@ from gateway.neighbourhood import Neighbourhood, build
 from gateway.outbox import Outbox
 from gateway.reception import Arrival, Reception
 from gateway.roll import first_standing
-from gateway.service import BATCH_FRAMES, LIVE_S
+from gateway.segments import HOUR_S
+from gateway.service import BATCH_FRAMES
 from paillier.private.key import generate_keypair
 from protocol import wire
 from protocol.documents import generate_signing_key, public_key_bytes, to_base64url
@@ -43,6 +45,7 @@ GRACE_S = 300
 DELAYS_MS = (0, 20, 200, 1000)
 DEPLOYMENT = "wear"
 NAME = "street"
+TURN_MS = 500
 YEAR_S = 365 * 86_400
 STORED = ItemVerdict("", "stored")
 WIDTH = 120  # where the output is no terminal
@@ -172,25 +175,25 @@ def measure(folder: Path, place: Neighbourhood, meters: list[Meter], sent: list[
             ledger.add_meter(meter.record(), *first_standing(meter.record(), place))
     ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before, commits = written_bytes(), 0
-    live_ms = int(LIVE_S * 1000)
     interval_s = place.roster.interval_s
-    # A group belongs to the half second of the live relay in which it is committed.
-    for turn, batches in groupby(groups(sent, delay_ms), key=lambda each: each[0] // live_ms):
+    # A group belongs to the turn of closing and deciding in which it is committed. The live relay writes nothing.
+    for turn, batches in groupby(groups(sent, delay_ms), key=lambda each: each[0] // TURN_MS):
         for at_ms, batch in batches:
             reception.take([Arrival(item.frame, None) for item in batch], START * 1000 + at_ms)
             commits += 1
-        now_ms = START * 1000 + (turn + 1) * live_ms
-        if closing.close_segments(now_ms):
-            commits += 1
+        now_ms = START * 1000 + (turn + 1) * TURN_MS
+        commits += _close_segments(closing, now_ms)
         if ledger.next_interval(NAME) is None or _due(ledger, now_ms // 1000, interval_s):
             closing.close(now_ms)
         commits += _decide(ledger, outbox)
-    closing.close(START * 1000 + sent[-1].at_ms + (interval_s + GRACE_S) * 1000)
+    end_ms = START * 1000 + sent[-1].at_ms + (interval_s + GRACE_S) * 1000
+    closing.close(end_ms)
+    commits += _close_segments(closing, end_ms + HOUR_S * 1000)
     _decide(ledger, outbox)
     counts = ledger.counts()
     details = ledger.execute("SELECT count(*) FROM frames").fetchone()[0]
     readings = ledger.execute("SELECT count(*) FROM readings").fetchone()[0]
-    reports = ledger.execute("SELECT sum(length(document)) FROM outbox").fetchone()[0]
+    reports = ledger.execute(RATE_SQL, (0,)).fetchone()[0]
     ledger.close()
     if counts.get("stored") != len(sent):
         raise AssertionError(f"the concentrator has not taken everything: {counts}")
@@ -199,6 +202,14 @@ def measure(folder: Path, place: Neighbourhood, meters: list[Meter], sent: list[
 
 def _due(ledger: Ledger, now: int, interval_s: int) -> bool:
     return (ledger.next_interval(NAME) or 0) + interval_s + GRACE_S <= now
+
+
+def _close_segments(closing: Closing, now_ms: int) -> int:
+    """Close the hour's sealed rows where it has ended; returns how many commits that took."""
+    commits = 0
+    while closing.close_segments(now_ms):
+        commits += 1
+    return commits
 
 
 def _decide(ledger: Ledger, outbox: Outbox) -> int:

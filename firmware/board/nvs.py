@@ -1,4 +1,4 @@
-"""Storage of an ESP32: keys and counter in NVS, everything else in files.
+"""Storage of an ESP32: keys, counter and Wi-Fi password in NVS, everything else in files.
 
 NVS is built for small values that are replaced and survives a power cut at any write (ESP-IDF, "Non-Volatile Storage
 Library"); with NVS encryption on, which flash encryption brings, its values are not in clear.
@@ -8,8 +8,8 @@ import esp32
 
 from firmware.board.files import Storage
 
-_SMALL = ("keys", "counter")
-_LONGEST = 512  # bytes; both are below 200
+_SMALL = ("keys", "counter", "wifi")
+_LONGEST = 512  # bytes; all are below 200
 _NOT_FOUND = -0x1102  # ESP_ERR_NVS_NOT_FOUND
 
 

@@ -89,12 +89,13 @@ class Keys:
         return self._derived[(label, epoch)]
 
 
-def provision(storage, provisioning):
+def provision(storage, provisioning, replace=False):
     """Store the keys of an enrolment, once. Returns the Keys.
 
     ``provisioning`` is a dict: system_title, hop_chain, customer_chain, hello_key, time_key and salt_secret in hex,
     epoch (of both chains) and series as integers. The same enrolment again changes nothing, so that a power cut
-    before its file is erased does no harm; another one is refused with ValueError.
+    before its file is erased does no harm; another one is refused with ValueError, unless ``replace`` gives the old
+    one up.
     """
     epoch = _whole(provisioning, "epoch", wire.EPOCH_NONE - 1)
     enrolment = Enrolment(
@@ -106,7 +107,7 @@ def provision(storage, provisioning):
     )
     hop = _hex(provisioning, "hop_chain", keychain.KEY_BYTES, keychain.KEY_BYTES)
     customer = _hex(provisioning, "customer_chain", keychain.KEY_BYTES, keychain.KEY_BYTES)
-    if storage.read(_NAME) is None:
+    if replace or storage.read(_NAME) is None:
         record = _pack(enrolment, keychain.Chain(epoch, hop), keychain.Chain(epoch, customer))
         storage.replace(_NAME, record)
     keys = Keys(storage)
@@ -128,7 +129,7 @@ def _unpack(data):
     if len(record) < _RECORD_BYTES or record[0] != _VERSION or struct.pack(">I", binascii.crc32(record)) != data[-4:]:
         raise ValueError("the stored keys are damaged")
     fields = struct.unpack(_RECORD, record[:_RECORD_BYTES])
-    enrolment = Enrolment(*(fields[1:5] + (record[_RECORD_BYTES:],)))
+    enrolment = Enrolment(fields[1], fields[2], fields[3], fields[4], record[_RECORD_BYTES:])
     return enrolment, keychain.Chain(*fields[5:7]), keychain.Chain(*fields[7:9])
 
 

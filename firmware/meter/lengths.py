@@ -18,6 +18,7 @@ _NAME = "lengths"
 _VERSION = 1
 _RECORD = ">BHHHHI"  # version, interval and detail length in force, those that follow, from when on (UTC seconds)
 _RECORD_BYTES = 13
+_ERASED = b"\x00"  # instead of a record: a new enrolment has no lengths of the one before
 
 
 class Lengths:
@@ -34,7 +35,7 @@ class Lengths:
         self.change = 0
         self.trouble = None
         data = storage.read(_NAME)
-        if data:
+        if data and data != _ERASED:
             try:
                 self._now, self._next, self.change = _unpack(data)
             except ValueError as error:
@@ -61,6 +62,12 @@ class Lengths:
         self._storage.replace(_NAME, record + struct.pack(">I", binascii.crc32(record)))
         self._now, self._next, self.change = now, follow, config.effective_from
         return True
+
+
+def erase(storage):
+    """Forget what a CONFIG ever set."""
+    if storage.read(_NAME) is not None:
+        storage.replace(_NAME, _ERASED)
 
 
 def _unpack(data):

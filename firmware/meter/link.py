@@ -45,6 +45,7 @@ class Link:
         self._hello_due = 0
         self._hello_pause = resend_ms
         self.counts = {}
+        self.acknowledged_ms = None  # monotonic_ms of the last ACK that verified
 
     def connected(self):
         """A new connection: what was in flight is due again at once, a piece of an old frame is void."""
@@ -138,6 +139,7 @@ class Link:
         if (header.salt, header.counter) != (ranges[0].salt, ranges[0].first):
             raise wire.Malformed("an ACK whose header does not name its first range")
         self._keys.confirm(header.epoch)
+        self.acknowledged_ms = monotonic_ms
         self._free(ranges)
 
     def _key(self, epoch, monotonic_ms):

@@ -33,8 +33,8 @@ STATUS = {
     504: "the proxy before it waits in vain: is the MDMS running?",
 }
 CONFLICT = (
-    "the MDMS holds another report for the same interval or window: two concentrators serve one neighbourhood, or an"
-    " old ledger was put back. Stop the wrong one; the first report stays"
+    "the MDMS holds another report for the same interval, window or row: two concentrators serve one neighbourhood, or"
+    " an old ledger was put back. Stop the wrong one; the first report stays"
 )
 REFUSED = "the MDMS will never take it: compare the rosters and keys of both sides and correct the cause"
 # The reasons that mdms/ingest gives.

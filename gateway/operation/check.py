@@ -25,6 +25,7 @@ from ..identity import exposure, read_identity
 from ..neighbourhood import Neighbourhood, build
 from ..schema import SCHEMA_VERSION
 from .looking import holder, open_read_only
+from .roster_dates import Filed, say
 
 NUMBER_BYTES = 56  # of an entry beside its own digits: Python's object, and its place in the row
 LIMB_BITS = 64
@@ -38,15 +39,15 @@ class Findings:
     problems: list[str] = field(default_factory=list)
 
 
-def check(path: Path) -> Findings:
-    """Look at a configuration and at everything it names; raises nothing that a file can cause."""
+def check(path: Path, now: int) -> Findings:
+    """Look at a configuration and at all it names, at ``now`` (UTC seconds); raises nothing that a file can cause."""
     found = Findings()
     try:
         config = load(path)
     except ConfigError as error:
         found.problems.append(str(error))
         return found
-    places = _neighbourhoods(config, found)
+    places = _neighbourhoods(config, now, found)
     running = holder(config.ledger)
     known = _ledger(config, running, places, found)
     _enrolment(config, places, known, found)
@@ -70,22 +71,20 @@ def table_bytes(key_bits: int, settings: Settings) -> int:
     return entries * ((2 * key_bits + LIMB_BITS) // 8 + NUMBER_BYTES)
 
 
-def _neighbourhoods(config: Config, found: Findings) -> dict[str, Neighbourhood]:
+def _neighbourhoods(config: Config, now: int, found: Findings) -> dict[str, Neighbourhood]:
     places: dict[str, Neighbourhood] = {}
     try:
         identity = key_id(read_identity(config.identity_key))
         open_to = exposure(config.identity_key)
-        operator = import_public_key(config.operator_key)
     except ConfigError as error:
         found.problems.append(str(error))
         return places
-    except DocumentError as error:
-        found.problems.append(f"'operator_key': {error}")
-        return places
+    operator = import_public_key(config.operator_key)
     found.plan.append(f"is concentrator {identity} of {config.deployment}")
+    found.plan.append(f"operator's fingerprint {key_id(operator)}: compare it with the ceremony's, on paper")
     if open_to:
         found.plan.append(f"WARNING: {config.identity_key} can be read or replaced by {open_to}: chmod 600")
-    for roster in _rosters(config, operator, identity, found):
+    for roster in _rosters(config, operator, identity, now, found):
         place = _built(config, roster, found)
         if place is not None:
             places[roster.neighbourhood] = place
@@ -97,9 +96,10 @@ def _neighbourhoods(config: Config, found: Findings) -> dict[str, Neighbourhood]
     return places
 
 
-def _rosters(config: Config, operator: EccKey, identity: str, found: Findings) -> list[Roster]:
+def _rosters(config: Config, operator: EccKey, identity: str, now: int, found: Findings) -> list[Roster]:
     """Return the newest roster of each neighbourhood that names this concentrator."""
     newest: dict[str, Roster] = {}
+    filed: list[Filed] = []
     if not config.rosters.is_dir():
         found.problems.append(f"'rosters': there is no folder {config.rosters}")
     for path in enrolment.incoming(config.rosters):
@@ -108,11 +108,14 @@ def _rosters(config: Config, operator: EccKey, identity: str, found: Findings) -
         except EnrolmentError as error:
             found.problems.append(str(error))
             continue
-        if key_id(roster.concentrator_key()) != identity:
+        filed.append(Filed(path.name, roster, key_id(roster.concentrator_key()) == identity))
+        if not filed[-1].own:
             continue  # another concentrator's neighbourhood
         known = newest.get(roster.neighbourhood)
         if known is None or roster.version > known.version:
             newest[roster.neighbourhood] = roster
+    if config.conductor() is None:  # what the present is in a simulation, only its conductor knows
+        found.plan += say(filed, now)
     return [newest[name] for name in sorted(newest)]
 
 

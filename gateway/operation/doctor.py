@@ -15,11 +15,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from protocol import windows
+from protocol.documents import import_public_key, key_id
 
 from ..bounds import MB
-from ..config import Config
+from ..config import Config, ConfigError
 from ..damage import ASIDE
-from ..identity import exposure, is_readable
+from ..identity import exposure, is_readable, read_identity
 from ..ledger import LedgerError
 from ..trusted_clock import kernel_says_synchronised
 from . import advice, status
@@ -55,6 +56,7 @@ def examine(config: Config) -> Iterator[Finding]:
     """Yield every finding, the slow ones last. ``now`` is the system's, or a simulation's newest report."""
     yield daemon(config)
     yield identity(config.identity_key)
+    yield keys(config)
     yield disk_space(config.ledger, config.disk_floor_mb * MB)
     yield disk_wear(config.ledger)
     yield clock(run, kernel_says_synchronised)
@@ -83,6 +85,15 @@ def identity(path: Path) -> Finding:
         return Finding(FAIL, "identity key", f"{path} can be read or replaced by {open_to}: chmod 600 {path}")
     who = "its owner alone" if is_readable(path) else "its owner alone, which is not this user"
     return Finding(OK, "identity key", f"{path} can be read by {who}")
+
+
+def keys(config: Config) -> Finding:
+    """Say which keys this machine goes by, for a person to compare with the ceremony's paper."""
+    operator = f"operator's fingerprint {key_id(import_public_key(config.operator_key))}"
+    try:
+        return Finding(OK, "keys", f"this is concentrator {key_id(read_identity(config.identity_key))}; {operator}")
+    except ConfigError:
+        return Finding(OK, "keys", f"{operator}; this concentrator's own is not readable now")
 
 
 def disk_space(ledger: Path, floor_bytes: int) -> Finding:

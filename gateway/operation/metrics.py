@@ -33,6 +33,7 @@ class Metrics:
         self._readings = self._counter("readings", "Readings that were counted")
         self._closed = self._counter("reports_closed", "Reports that were signed", "type")
         self._uploads = self._counter("uploads", "Reports by the MDMS's verdict, and uploads that failed", "outcome")
+        self._live_rows = self._counter("live_rows", "Sealed rows by what became of their live relay", "outcome")
         self._commit_s = self._histogram("commit_seconds", "From a frame's batch to its durable commit", COMMIT_S)
         self._batch = self._histogram("batch_frames", "Frames that shared a commit", BATCH_FRAMES)
         ProcessCollector(registry=self.registry)
@@ -50,6 +51,10 @@ class Metrics:
     def uploaded(self, outcome: str) -> None:
         """Count a report's verdict, or an upload that failed."""
         self._uploads.labels(outcome).inc()
+
+    def relayed(self, outcome: str, rows: int) -> None:
+        """Count rows that were sent on live, or could not be; they go with their hour as well."""
+        self._live_rows.labels(outcome).inc(rows)
 
     def observe(
         self,

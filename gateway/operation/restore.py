@@ -106,7 +106,7 @@ def ask_mdms(url: str) -> Ask:
 
 def _reason(status: int, data: bytes) -> str:
     try:
-        return str(msgspec.json.decode(data, type=dict[str, str])["error"])[:160]
+        return str(msgspec.json.decode(data, type=dict[str, object])["detail"])[:160]
     except (msgspec.DecodeError, KeyError, RecursionError, UnicodeDecodeError):
         return advice.answered(status)
 

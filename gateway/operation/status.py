@@ -48,7 +48,7 @@ class MeterStatus(msgspec.Struct, frozen=True):
 
 
 class OutboxStatus(msgspec.Struct, frozen=True):
-    """Reports without a verdict, the age of the oldest in seconds, and their bytes; sealed rows in no report yet.
+    """Reports without a verdict, the age of the oldest in seconds; sealed rows in no report yet; the bytes of both.
 
     ``bytes_a_day`` is what was closed in the last week; None before there is an hour of it.
     """
@@ -169,15 +169,13 @@ def _read(db: sqlite3.Connection, simulated: bool) -> Status:
 
 
 def _outbox(db: sqlite3.Connection, simulated: bool) -> OutboxStatus:
-    waiting, oldest, size = db.execute(
-        "SELECT count(*), min(created), coalesce(sum(length(document)), 0) FROM outbox WHERE verdict IS NULL"
-    ).fetchone()
+    waiting, oldest = db.execute("SELECT count(*), min(created) FROM outbox WHERE verdict IS NULL").fetchone()
     newest = db.execute("SELECT max(created) FROM outbox").fetchone()[0]
     now = (newest or 0) if simulated else int(time.time())
     rate = bounds.rate_of(db.execute(bounds.RATE_SQL, (now - bounds.MEASURED_S,)).fetchone())
     rows = db.execute("SELECT count(*) FROM details").fetchone()[0]
     age = None if oldest is None else max(0, now - oldest)
-    return OutboxStatus(waiting, age, rows, size, rate.bytes_a_day if rate else None)
+    return OutboxStatus(waiting, age, rows, bounds.waiting_bytes(db.execute), rate.bytes_a_day if rate else None)
 
 
 def _alarms(db: sqlite3.Connection, counts: dict[str, int]) -> list[Alarm]:

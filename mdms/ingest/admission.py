@@ -1,7 +1,8 @@
 """Enters a batch of judged reports: all in one transaction, each with a verdict of its own.
 
-A report is keyed twice: by its id (the same content again is a duplicate) and by what it is about (an interval, a
-window, a row: other content is a conflict). The first to arrive stays; nothing is ever overwritten.
+A load and a window are keyed twice: by id (the same content again is a duplicate) and by what they are about (other
+content is a conflict). A segment is worth its rows only, each keyed by (title, salt, counter): a row comes live, and
+once more with its hour, and is stored once. The first to arrive stays; nothing is ever overwritten.
 """
 
 from collections.abc import Sequence
@@ -9,11 +10,12 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy import Connection, func, insert, select
 
-from protocol.reports import BillingWindow, DetailSegment, IntervalLoad, ItemVerdict
+from protocol.reports import DetailSegment, IntervalLoad, ItemVerdict
 
 from ..store import Store
-from ..tables import billing_windows, conflicts, detail_rows, detail_segments, interval_loads, reports
-from .judgement import Arrival, Refused
+from ..tables import conflicts, detail_rows
+from .entries import Entries, signed
+from .judgement import Arrival, Refused, Row
 
 log = structlog.get_logger()
 
@@ -22,7 +24,10 @@ def admit(store: Store, judged: Sequence[Arrival | Refused]) -> list[ItemVerdict
     """Return the verdicts, in order, after the transaction that holds them has been committed."""
 
     def work(connection: Connection) -> list[ItemVerdict]:
-        return [_admit(connection, item) for item in judged]
+        entries = Entries(connection, judged)
+        verdicts = [_admit(connection, entries, item) for item in judged]
+        entries.write()
+        return verdicts
 
     verdicts = store.write(work)
     for verdict, item in zip(verdicts, judged, strict=True):
@@ -39,72 +44,22 @@ def admit(store: Store, judged: Sequence[Arrival | Refused]) -> list[ItemVerdict
     return verdicts
 
 
-def _admit(connection: Connection, item: Arrival | Refused) -> ItemVerdict:
+def _admit(connection: Connection, entries: Entries, item: Arrival | Refused) -> ItemVerdict:
     if isinstance(item, Refused):
         return ItemVerdict(item.id, "refused", item.reason)
-    match item.report:
-        case IntervalLoad() as load:
-            return _admit_load(connection, item, load)
-        case BillingWindow() as window:
-            return _admit_window(connection, item, window)
-        case DetailSegment() as segment:
-            return _admit_segment(connection, item, segment)
-
-
-def _admit_load(connection: Connection, item: Arrival, load: IntervalLoad) -> ItemVerdict:
-    there = connection.execute(
-        select(interval_loads.c.report).where(
-            interval_loads.c.neighbourhood == load.neighbourhood,
-            interval_loads.c.interval_start == load.interval_start,
-        )
-    ).scalar()
-    if there is not None:
-        return _again(connection, item, there, "another load of this interval is stored")
-    _keep_report(connection, item)
-    connection.execute(
-        insert(interval_loads).values(
-            neighbourhood=load.neighbourhood,
-            interval_start=load.interval_start,
-            interval_end=load.interval_start + load.interval_s,
-            contributors=item.contributors,
-            expected=item.expected,
-            report=item.id,
-        )
-    )
-    return ItemVerdict(item.id, "stored")
-
-
-def _admit_window(connection: Connection, item: Arrival, window: BillingWindow) -> ItemVerdict:
-    there = connection.execute(
-        select(billing_windows.c.report).where(
-            billing_windows.c.pseudonym == window.pseudonym,
-            billing_windows.c.window_start == window.window_start,
-        )
-    ).scalar()
-    if there is not None:
-        return _again(connection, item, there, "another report of this window is stored")
-    _keep_report(connection, item)
-    connection.execute(
-        insert(billing_windows).values(
-            pseudonym=window.pseudonym,
-            window_start=window.window_start,
-            window_end=window.window_end,
-            present=window.present,
-            expected=window.expected,
-            quality=window.quality,
-            register_from=window.register_from,
-            register_to=window.register_to,
-            filled=window.energy is not None,
-            report=item.id,
-        )
-    )
-    return ItemVerdict(item.id, "stored")
+    report = item.report
+    if isinstance(report, DetailSegment):
+        return _admit_segment(connection, item, report)
+    there = entries.enter(item, report)
+    if there is None:
+        return ItemVerdict(item.id, "stored")
+    if there == item.id:
+        return ItemVerdict(item.id, "duplicate")
+    about = "load of this interval" if isinstance(report, IntervalLoad) else "report of this window"
+    return _set_aside(connection, item, f"another {about} is stored")
 
 
 def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment) -> ItemVerdict:
-    there = select(detail_segments.c.id).where(detail_segments.c.id == item.id)
-    if connection.execute(there).scalar() is not None:
-        return ItemVerdict(item.id, "duplicate")
     new: dict[tuple[bytes, bytes, bytes], bytes] = {}
     stored = _stored_rows(connection, item)
     fresh = []
@@ -112,7 +67,7 @@ def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment
         key = (row.title, row.salt, row.counter)
         known = stored.get(key, (segment.pseudonym, new.get(key, row.row)))
         if known != (segment.pseudonym, row.row):
-            return _set_aside(connection, item, "another row of this meter, salt and counter is stored")
+            return _set_aside(connection, item, f"another row of this meter, salt and counter is stored: {_name(row)}")
         if key not in stored and key not in new:
             new[key] = row.row
             fresh.append(
@@ -125,13 +80,18 @@ def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment
                     "row": row.row,
                 }
             )
-    connection.execute(insert(detail_segments).values(id=item.id, pseudonym=segment.pseudonym))
-    if fresh:
-        came = select(func.max(detail_rows.c.arrival)).where(detail_rows.c.pseudonym == segment.pseudonym)
-        last = connection.execute(came).scalar() or 0
-        numbered = [{**row, "arrival": last + at} for at, row in enumerate(fresh, start=1)]
-        connection.execute(insert(detail_rows), numbered)
+    if not fresh:
+        return ItemVerdict(item.id, "duplicate")
+    came = select(func.max(detail_rows.c.arrival)).where(detail_rows.c.pseudonym == segment.pseudonym)
+    last = connection.execute(came).scalar() or 0
+    numbered = [{**row, "arrival": last + at} for at, row in enumerate(fresh, start=1)]
+    connection.execute(insert(detail_rows), numbered)
     return ItemVerdict(item.id, "stored")
+
+
+def _name(row: Row) -> str:
+    """Return what names a row to a person: salt and counter. The title would name a home in a log."""
+    return f"{row.salt.hex()}/{int.from_bytes(row.counter, 'big')}"
 
 
 def _stored_rows(connection: Connection, item: Arrival) -> dict[tuple[bytes, bytes, bytes], tuple[str, bytes]]:
@@ -155,28 +115,8 @@ def _stored_rows(connection: Connection, item: Arrival) -> dict[tuple[bytes, byt
     }
 
 
-def _again(connection: Connection, item: Arrival, there: str, reason: str) -> ItemVerdict:
-    if there == item.id:
-        return ItemVerdict(item.id, "duplicate")
-    return _set_aside(connection, item, reason)
-
-
-def _keep_report(connection: Connection, item: Arrival) -> None:
-    connection.execute(insert(reports).values(id=item.id, **_signed(item)))
-
-
 def _set_aside(connection: Connection, item: Arrival, reason: str) -> ItemVerdict:
     known = select(conflicts.c.id).where(conflicts.c.id == item.id)
     if connection.execute(known).scalar() is None:
-        connection.execute(insert(conflicts).values(id=item.id, reason=reason, **_signed(item)))
+        connection.execute(insert(conflicts).values(id=item.id, reason=reason, **signed(item)))
     return ItemVerdict(item.id, "conflict", reason)
-
-
-def _signed(item: Arrival) -> dict[str, object]:
-    document = item.document
-    return {
-        "type": document.type,
-        "content": document.content_bytes(),
-        "signer": document.signer,
-        "signature": document.signature,
-    }

@@ -6,14 +6,17 @@ anything was decided.
 """
 
 import time
+from collections.abc import Callable
 
 import msgspec
 import structlog
-from flask import Blueprint, Response, request
+from apiflask import APIBlueprint
+from flask import Response, request
 
 from protocol.documents import Document
 from protocol.reports import Batch, BatchAnswer
 
+from ..problems import problem
 from ..rosters import RosterBook
 from ..store import Store
 from .admission import admit
@@ -33,12 +36,18 @@ def answer_json(body: object, status: int = 200) -> Response:
     return response
 
 
-def ingest_routes(store: Store, book: RosterBook, deployment: str) -> Blueprint:
-    """Return the blueprint that accepts reports into a store."""
-    routes = Blueprint("ingest", __name__)
+def ingest_routes(
+    store: Store, book: RosterBook, deployment: str, answered: Callable[[list[str], float], None] | None = None
+) -> APIBlueprint:
+    """Return the blueprint that accepts reports into a store; ``answered`` is told verdicts and seconds of a batch."""
+    routes = APIBlueprint("ingest", __name__, tag="Concentrators")
 
     @routes.post("/api/v1/reports")
     def accept_reports() -> Response:
+        """Take a batch of signed reports in, once: each gets a verdict of its own, after the commit.
+
+        The same report again is a duplicate. Signed as chapter 5 of the protocol says; no token is needed.
+        """
         if refusal := _not_plain_json():
             return refusal
         try:
@@ -46,39 +55,40 @@ def ingest_routes(store: Store, book: RosterBook, deployment: str) -> Blueprint:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             # An unknown member is named, and its name may be as long as the body.
             reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:MAX_REASON]
-            return answer_json({"error": f"the body is not a batch of reports: {reason}"}, 400)
+            return problem(400, f"the body is not a batch of reports: {reason}")
+        began = time.monotonic()
         verdicts = admit(store, [judge(document, book, deployment) for document in batch.reports])
-        log.info("batch answered", **_counts([verdict.verdict for verdict in verdicts]))
+        told = [verdict.verdict for verdict in verdicts]
+        if answered is not None:
+            answered(told, time.monotonic() - began)
+        log.info("batch answered", **_counts(told))
         return answer_json(BatchAnswer(verdicts))
 
     @routes.post("/api/v1/standing")
     def tell_standing() -> Response:
+        """Tell a concentrator that must be restored what it sent last; it signs the question."""
         if refusal := _not_plain_json():
             return refusal
         try:
             document = msgspec.json.decode(request.get_data(cache=False), type=Document, strict=True)
             question = admit_request(document, book, deployment, time.time())
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return answer_json({"error": "the body is not a signed document"}, 400)
+            return problem(400, "the body is not a signed document")
         except NotAnswered as refused:
             log.warning("standing refused", reason=str(refused))
-            return answer_json({"error": str(refused)}, 403)
+            return problem(403, str(refused))
         # Somebody restores a concentrator: rare, and worth a line when nobody meant to.
         log.warning("standing read back", neighbourhood=question.neighbourhood, signer=document.signer)
         return answer_json(standing_of(store, book, question))
-
-    @routes.get("/healthz")
-    def healthz() -> Response:
-        return answer_json({"status": "ok"})
 
     return routes
 
 
 def _not_plain_json() -> Response | None:
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        return answer_json({"error": "compressed bodies are not accepted"}, 415)
+        return problem(415, "compressed bodies are not accepted")
     if request.mimetype != "application/json":
-        return answer_json({"error": "the body must be application/json"}, 415)
+        return problem(415, "the body must be application/json")
     return None
 
 

@@ -2,11 +2,12 @@
 
 Loads are public and bills are personal, so they never stand in one batch; and one batch has one Paillier key. Every
 item has a root of its own, with which whoever knows that item alone can check it; the batch's root proves all of
-them for the price of one.
+them for the price of one. A bill is an item for each of its sums: of each band, and of each key.
 
 Rule 1: only sums that passed the gate are proved, and only with what they opened to. The root of a ciphertext is its
 randomiser: to whoever has it, the ciphertext is open.
-Rule 2: a proof is verified before it leaves (`Prover`). One computed wrongly would give the key's factors away.
+Rule 2: what may only be told as a part of a total (`Part.alone`) stands in no batch: its root would open it.
+Rule 3: a proof is verified before it leaves (`Prover`). One computed wrongly would give the key's factors away.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,14 +33,20 @@ from protocol.releases import (
 )
 
 from .gate import Permit, Policy
+from .parts import Part
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A sum that was opened: of which request's item, under which permit, of which ciphertext; energies in mWh."""
+    """A sum that was opened: of which request's item, which part of which permit, of which ciphertext; in mWh.
 
+    ``number`` distinguishes it from whatever else was opened with it.
+    """
+
+    number: int
     name: str
     permit: Permit
+    part: Part
     total: int
     import_mwh: int
     export_mwh: int
@@ -56,22 +63,24 @@ class Opened:
 
 
 def together(opened: Sequence[Opened]) -> Iterator[list[Opened]]:
-    """Yield the sums that make one batch each, in their order."""
-    ordered = sorted(opened, key=_batch_of)  # stable
+    """Yield the sums that make one batch each, in their order; those of one bill under one key stay together."""
+    ordered = sorted((one for one in opened if one.part.alone), key=_batch_of)  # stable
     for _, several in groupby(ordered, key=_batch_of):
         batch: list[Opened] = []
         documents = 0
-        for item in several:
-            documents += len(item.permit.documents)
-            if batch and (len(batch) == MAX_ITEMS or documents > MAX_DOCUMENTS):
+        for _, bill in groupby(several, key=lambda one: one.name):
+            items = list(bill)
+            more = sum(len(item.part.documents) for item in items)
+            if batch and (len(batch) + len(items) > MAX_ITEMS or documents + more > MAX_DOCUMENTS):
                 yield batch
-                batch, documents = [], len(item.permit.documents)
-            batch.append(item)
+                batch, documents = [], 0
+            batch += items
+            documents += more
         yield batch
 
 
 def _batch_of(opened: Opened) -> tuple[str, str, str]:
-    return opened.permit.neighbourhood, opened.permit.public_key.fingerprint, opened.kind
+    return opened.permit.neighbourhood, opened.part.public_key.fingerprint, opened.kind
 
 
 def prove(prover: Prover, deployment: str, policy: Policy, opened: Sequence[Opened]) -> ReleaseBatch:
@@ -83,7 +92,7 @@ def prove(prover: Prover, deployment: str, policy: Policy, opened: Sequence[Open
     batch = ReleaseBatch(
         deployment=deployment,
         neighbourhood=first.permit.neighbourhood,
-        paillier_key=first.permit.public_key.fingerprint,
+        paillier_key=first.part.public_key.fingerprint,
         kind=first.kind,
         k=policy.min_contributors,
         unsafe=list(policy.unsafe),
@@ -91,15 +100,15 @@ def prove(prover: Prover, deployment: str, policy: Policy, opened: Sequence[Open
         root="",
     )
     root = prover.prove([item.claim for item in opened], proof_context(batch))
-    return replace(batch, root=root_to_base64url(first.permit.public_key, root))
+    return replace(batch, root=root_to_base64url(first.part.public_key, root))
 
 
 def _item(opened: Opened, prover: Prover) -> Released:
-    permit = opened.permit
-    key: PublicKey = permit.public_key
+    permit, part = opened.permit, opened.part
+    key: PublicKey = part.public_key
     root = root_to_base64url(key, prover.root(opened.claim))
     if permit.interval_start is not None:
-        return ReleasedLoad(permit.interval_start, permit.documents[0], opened.import_mwh, opened.export_mwh, root)
+        return ReleasedLoad(permit.interval_start, part.documents[0], opened.import_mwh, opened.export_mwh, root)
     assert permit.pseudonym is not None, "a permit is for a load or a bill"
     assert permit.period_start is not None, "a bill has a period"
     assert permit.period_end is not None, "a period has an end"
@@ -107,8 +116,10 @@ def _item(opened: Opened, prover: Prover) -> Released:
         permit.pseudonym,
         permit.period_start,
         permit.period_end,
-        list(permit.documents),
+        list(part.documents),
         opened.import_mwh,
         opened.export_mwh,
         root,
+        permit.tariff,
+        [band.name for band in part.bands],
     )

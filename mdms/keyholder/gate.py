@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from paillier import ciphertext
 from paillier.errors import BadCiphertext
 from paillier.keys import PublicKey
@@ -23,10 +25,13 @@ from protocol.documents import Document, DocumentError, document_id, verify
 from protocol.releases import MAX_DOCUMENTS
 from protocol.reports import BillingWindow, IntervalLoad, parse_bitmap, parse_report
 from protocol.rosters import Roster, Tenancy, most_mwh
+from protocol.tariffs import TariffBook
 from protocol.windows import Span, window_of, windows
 
 from ..periods import Periods, has_ended
 from ..rosters import RosterBook
+from ..tariffs import NO_TARIFFS
+from .bands import LEAST_WINDOWS
 from .messages import (
     ALREADY_RELEASED,
     BAD_DOCUMENT,
@@ -45,9 +50,9 @@ from .messages import (
     AskedUnverified,
     BillRequest,
 )
+from .parts import CheckedWindow, Part, asked_sums, bill_parts
 
 LOAD_OPEN_S = 48 * 3600
-LEAST_WINDOWS = 28  # three and a half days: what is opened is a period's energy and no pattern of life
 
 _Report = TypeVar("_Report", IntervalLoad, BillingWindow)
 
@@ -62,7 +67,7 @@ class Policy:
 
     @property
     def short_periods(self) -> bool:
-        """Whether periods of fewer than 28 windows are opened."""
+        """Whether periods of fewer than 28 windows are opened. A band of a period is never opened below that."""
         return "unsafe_short_periods" in self.unsafe
 
 
@@ -78,23 +83,22 @@ class Spent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One sum that may be opened, once. ``ciphertexts`` are its validated terms; ``most_mwh`` bounds each energy.
+    """What may be opened, once: a load's one part, or the parts of a bill.
 
-    ``documents`` are the ids of the reports that the terms stand in, in their order. Opening spends ``windows`` of
-    ``pseudonym``, or the load of ``interval_start``.
+    Opening spends ``windows`` of ``pseudonym``, or the load of ``interval_start``. ``tariff`` is the id of the
+    document whose bands a bill's parts are.
     """
 
     asked: Asked
     neighbourhood: str
-    public_key: PublicKey
-    ciphertexts: tuple[int, ...]
-    documents: tuple[str, ...]
-    most_mwh: int
+    parts: tuple[Part, ...]
     interval_start: int | None = None
     pseudonym: str | None = None
     period_start: int | None = None
     period_end: int | None = None
     windows: tuple[int, ...] = ()
+    tariff: str | None = None
+    adjusted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +125,13 @@ class _Refused(Exception):
 
 
 class Gate:
-    """Decides under one policy and one set of rosters. ``now`` is domain time in UTC seconds."""
+    """Decides under one policy, one set of rosters and of tariffs. ``now`` is domain time in UTC seconds."""
 
-    def __init__(self, policy: Policy, book: RosterBook, deployment: str) -> None:
+    def __init__(self, policy: Policy, book: RosterBook, deployment: str, tariffs: TariffBook = NO_TARIFFS) -> None:
         self.policy = policy
         self._book = book
         self._deployment = deployment
+        self._tariffs = tariffs
 
     # --- Loads ------------------------------------------------------------------------------------------------
 
@@ -186,7 +191,8 @@ class Gate:
         if contributors < self.policy.min_contributors or report.ciphertext is None:
             raise _Refused(TOO_FEW_CONTRIBUTORS)
         key = self._book.paillier_key(roster)
-        terms = (self._ciphertext(key, report.ciphertext),)
+        most = most_mwh(roster.rating_w * contributors, report.interval_s)
+        part = Part(key, (self._ciphertext(key, report.ciphertext),), (name,), most)
         end = report.interval_start + report.interval_s
         if now < end:
             raise _Refused(NOT_CLOSED)
@@ -194,15 +200,7 @@ class Gate:
             raise _Refused(TOO_LATE)
         if spent.load_is_spent(report.neighbourhood, report.interval_start):
             raise _Refused(ALREADY_RELEASED)
-        return Permit(
-            asked,
-            report.neighbourhood,
-            key,
-            terms,
-            (name,),
-            most_mwh(roster.rating_w * contributors, report.interval_s),
-            interval_start=report.interval_start,
-        )
+        return Permit(asked, report.neighbourhood, (part,), interval_start=report.interval_start)
 
     # --- Bills ------------------------------------------------------------------------------------------------
 
@@ -212,7 +210,8 @@ class Gate:
         try:
             tenancy, period = self._period_of(bill)
             reports = [self._window(document, tenancy, names) for document in bill.windows]
-            return self._permit_bill(tenancy, period, reports, names, self._asked(bill, names), spent, now)
+            end = self._check_whole(tenancy, period, reports, spent, now)
+            return self._permit_bill(tenancy, Span(period.start, end), reports, names, self._asked(bill, names))
         except _Refused as refused:
             pseudonym = bill.pseudonym if refused.windows else None
             return Refusal(refused.reason, self._asked(bill, names), pseudonym, refused.windows)
@@ -254,16 +253,10 @@ class Gate:
             raise _Refused(NOT_ON_ROSTER)
         return roster
 
-    def _permit_bill(
-        self,
-        tenancy: Tenancy,
-        period: Span,
-        reports: Sequence[BillingWindow],
-        names: Sequence[str],
-        asked: Asked,
-        spent: Spent,
-        now: int,
-    ) -> Permit:
+    def _check_whole(
+        self, tenancy: Tenancy, period: Span, reports: Sequence[BillingWindow], spent: Spent, now: int
+    ) -> int:
+        """Refuse all but exactly a period's unspent windows, enough of them; return where the bill's period ends."""
         starts = [report.window_start for report in reports]
         # In order of time, as a reader of the release batch expects them; each of them once.
         if any(later <= earlier for earlier, later in pairwise(starts)) or len(starts) > MAX_DOCUMENTS:
@@ -279,34 +272,44 @@ class Gate:
         unspent = {span.start for span in windows(tenancy.first_window, end, zone)} - spent_before
         if set(starts) != unspent:
             raise _Refused(WINDOWS_MISSING)
-        filled = [report for report in reports if report.energy is not None]
+        filled = sum(report.energy is not None for report in reports)
         if not filled:
             raise _Refused(NO_ENERGY, tuple(starts))
-        if not self.policy.short_periods and (len(starts) < LEAST_WINDOWS or 2 * len(filled) < len(starts)):
+        if not self.policy.short_periods and (len(starts) < LEAST_WINDOWS or 2 * filled < len(starts)):
             raise _Refused(PERIOD_TOO_SHORT)
-        key = self._one_key(filled)
-        rating_w = max(self._roster_at(report).rating_w for report in filled)
-        # Registers only grow, so the sum lies between the first and the last of them.
-        covered_s = max(r.register_to for r in filled) - min(r.register_from for r in filled)
+        return end
+
+    def _permit_bill(
+        self,
+        tenancy: Tenancy,
+        period: Span,
+        reports: Sequence[BillingWindow],
+        names: Sequence[str],
+        asked: AskedBill,
+    ) -> Permit:
+        zone = self._book.versions(tenancy.neighbourhood)[0].zone
+        # By the period's start and nothing else: a version that begins later is a later period's.
+        tariff = self._tariffs.in_force(tenancy.neighbourhood, zone, period.start)
+        name = tariff.id if tariff else None
+        parts = bill_parts([self._checked(*one) for one in zip(reports, names, strict=True)], tariff)
+        adjusted = sum(report.window_start < period.start and report.energy is not None for report in reports)
         return Permit(
-            asked,
+            msgspec.structs.replace(asked, tariff=name, adjusted=adjusted, sums=asked_sums(parts)),
             tenancy.neighbourhood,
-            key,
-            tuple(self._ciphertext(key, report.energy) for report in filled if report.energy is not None),
-            tuple(name for report, name in zip(reports, names, strict=True) if report.energy is not None),
-            most_mwh(rating_w, covered_s),
+            tuple(parts),
             pseudonym=tenancy.pseudonym,
             period_start=period.start,
-            period_end=end,
-            windows=tuple(starts),
+            period_end=period.end,
+            windows=tuple(report.window_start for report in reports),
+            tariff=name,
+            adjusted=adjusted,
         )
 
-    def _one_key(self, filled: Sequence[BillingWindow]) -> PublicKey:
-        keys = {self._roster_at(report).paillier_key: self._roster_at(report) for report in filled}
-        if len(keys) != 1:
-            # Windows that waited over a change of keys: sums of two keys do not add up under encryption.
-            raise _Refused(WRONG_KEY)
-        return self._book.paillier_key(next(iter(keys.values())))
+    def _checked(self, report: BillingWindow, name: str) -> CheckedWindow:
+        roster = self._roster_at(report)
+        key = self._book.paillier_key(roster)
+        term = None if report.energy is None else self._ciphertext(key, report.energy)
+        return CheckedWindow(report, name, key, roster.rating_w, term)
 
     # --- Documents --------------------------------------------------------------------------------------------
 

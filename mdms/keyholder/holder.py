@@ -11,7 +11,8 @@ its name, its answer and its log entry are its own. They only share the proof's 
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from Crypto.Random import get_random_bytes
 
 from paillier.errors import DecryptionFailed, PaillierError
 from protocol.documents import canonical_json, document_id, to_base64url
-from protocol.releases import RELEASE_BATCH, ReleaseBatch, sign_batch
+from protocol.releases import PROOF_LABEL, RELEASE_BATCH, ReleaseBatch, sign_batch
 
 from ..clock import Clock
 from .batches import Opened, prove, together
@@ -34,7 +35,6 @@ from .messages import (
     BAD_DOCUMENT,
     NOT_CLOSED,
     NOT_RELEASABLE,
-    RELEASED,
     UNAVAILABLE,
     WRONG_KEY,
     Asked,
@@ -48,6 +48,7 @@ from .messages import (
 )
 from .opening import may_be_packed, open_sums
 from .state import State
+from .telling import Proof, told_of
 
 OPENING_BYTES = 16
 
@@ -139,8 +140,11 @@ class KeyHolder:
                     answers[name] = canonical_json({"status": NOT_CLOSED})
                     continue
                 decision = self._decide(item, now_ms // 1000)
-                if isinstance(decision, Refusal) and decision.reason in ASK_LATER:
+                if isinstance(decision, Refusal) and decision.reason == NOT_CLOSED:
                     answers[name] = canonical_json({"status": decision.reason})
+                    continue
+                if isinstance(decision, Refusal) and (noted := self._state.noted_answer(name, decision.reason)):
+                    answers[name] = noted
                     continue
                 # Spent at once and whatever comes out, so that the next item finds it spent.
                 self._spend(decision, name)
@@ -162,7 +166,9 @@ class KeyHolder:
             decision = self._gate.decide_bill(item.bill, self._state, now)
         else:
             return Refusal(BAD_DOCUMENT, AskedUnverified())
-        if isinstance(decision, Permit) and decision.public_key.fingerprint not in self._keyring:
+        if isinstance(decision, Permit) and any(
+            part.public_key.fingerprint not in self._keyring for part in decision.parts
+        ):
             return Refusal(WRONG_KEY, decision.asked)
         return decision
 
@@ -181,11 +187,13 @@ class KeyHolder:
             name: {"status": decision.reason} for name, decision in decisions.items() if isinstance(decision, Refusal)
         }
         told |= {name: {"status": NOT_RELEASABLE} for name in permits}
-        for opened, batch in self._proved(permits):
-            told |= self._keep(opened, batch)
+        opened, proved = self._proved(permits)
+        proofs = dict(proof for batch in proved for proof in self._keep(*batch))
+        for name, several in groupby(opened, key=lambda one: one.name):
+            told[name] = told_of([(one, proofs.get(one.number)) for one in several])
         return told
 
-    def _proved(self, permits: Mapping[str, Permit]) -> list[tuple[list[Opened], ReleaseBatch]]:
+    def _proved(self, permits: Mapping[str, Permit]) -> tuple[list[Opened], list[tuple[list[Opened], ReleaseBatch]]]:
         try:
             return self._open_and_prove(permits, packed=True)
         except DecryptionFailed:
@@ -197,28 +205,25 @@ class KeyHolder:
 
     def _open_and_prove(
         self, permits: Mapping[str, Permit], *, packed: bool
-    ) -> list[tuple[list[Opened], ReleaseBatch]]:
+    ) -> tuple[list[Opened], list[tuple[list[Opened], ReleaseBatch]]]:
         found = []
-        for opened in together(open_sums(permits, self._keyring, packed=packed)):
-            prover = self._keyring[opened[0].permit.public_key.fingerprint].prover
-            found.append((opened, prove(prover, self._deployment, self._gate.policy, opened)))
-        return found
+        sums = open_sums(permits, self._keyring, packed=packed)
+        for opened in together(sums):
+            key = self._keyring[opened[0].part.public_key.fingerprint]
+            found.append((opened, prove(key.prover, self._deployment, self._gate.policy, opened)))
+        for one in sums:
+            if not one.part.alone:
+                # It stands in no batch, and what is told of it must be right all the same: the proof goes nowhere.
+                self._keyring[one.part.public_key.fingerprint].prover.prove([one.claim], PROOF_LABEL)
+        return sums, found
 
-    def _keep(self, opened: Sequence[Opened], batch: ReleaseBatch) -> dict[str, dict[str, Any]]:
-        """Keep the release batch of some sums, and return what is told of each."""
+    def _keep(self, opened: Sequence[Opened], batch: ReleaseBatch) -> Iterator[tuple[int, Proof]]:
+        """Keep the release batch of some sums; yield the number and the proof of each."""
         document = sign_batch(self._log_key, batch)
         name = document_id(RELEASE_BATCH, self._deployment, document.content_bytes())
         self._state.keep_release_batch(name, msgspec.json.encode(document))
-        return {
-            item.name: {
-                "status": RELEASED,
-                "import_mwh": item.import_mwh,
-                "export_mwh": item.export_mwh,
-                "batch": name,
-                "root": proved.root,
-            }
-            for item, proved in zip(opened, batch.items, strict=True)
-        }
+        for item, proved in zip(opened, batch.items, strict=True):
+            yield item.number, Proof(name, batch.paillier_key, proved.root)
 
     # --- The log and the memory -----------------------------------------------------------------------------------
 
@@ -229,7 +234,11 @@ class KeyHolder:
         document, head = sign_entry(self._log_key, self._deployment, self._entry(asked, told, name, now, opening))
         self._state.append(head, msgspec.json.encode(document).decode())
         answer = canonical_json(told | {"opening": to_base64url(opening)})
-        self._state.keep_answer(name, answer)
+        if decision["status"] in ASK_LATER:
+            # Logged once, so that nobody tries windows out unseen; but not for good, for what is missing may come.
+            self._state.note_answer(name, decision["status"], answer)
+        else:
+            self._state.keep_answer(name, answer)
         return answer
 
     def _entry(self, asked: Asked, told: dict[str, Any], name: str, now: int, opening: bytes) -> Entry:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
 from Crypto.PublicKey.ECC import EccKey
 from Crypto.Signature import eddsa
 
@@ -16,6 +17,8 @@ from paillier.private.proving import Prover
 from ..errors import CannotStart
 from ..rosters import RosterBook
 from .vault import LOG_KEY, PAILLIER_KEY, Scrypt, SealedSecretError, read_sealed, write_sealed
+
+log = structlog.get_logger()
 
 MAX_PASSPHRASE = 1024
 SUFFIX = ".key.json"
@@ -34,10 +37,18 @@ def hold(key: PrivateKey) -> HeldKey:
 
 
 def seal_private_key(
-    directory: Path, neighbourhood: str, key: PrivateKey, passphrase: str, kdf: Scrypt | None = None
+    directory: Path,
+    neighbourhood: str,
+    key: PrivateKey,
+    passphrase: str,
+    kdf: Scrypt | None = None,
+    number: int = 1,
 ) -> Path:
-    """Seal a neighbourhood's Paillier private key into ``directory`` and return the new file's path."""
-    path = directory / f"{neighbourhood}{SUFFIX}"
+    """Seal a neighbourhood's Paillier private key into ``directory`` and return the new file's path.
+
+    ``number`` counts the neighbourhood's keys, where one follows another.
+    """
+    path = directory / (f"{neighbourhood}.{number}{SUFFIX}" if number > 1 else f"{neighbourhood}{SUFFIX}")
     write_sealed(path, PAILLIER_KEY, neighbourhood, json.dumps(key.to_jwk()).encode(), passphrase, kdf)
     return path
 
@@ -74,21 +85,39 @@ def open_log_key(path: Path, deployment: str, passphrase: str) -> EccKey:
 def open_keyring(
     directory: Path, book: RosterBook, passphrase: str, *, unsafe_small_key: bool
 ) -> Mapping[str, HeldKey]:
-    """Return a held key by fingerprint for each neighbourhood of the book; raises CannotStart.
+    """Return a held key by fingerprint for each key of each neighbourhood of the book; raises CannotStart.
 
-    A neighbourhood whose newest roster names another key than its file holds is refused: every release would be.
+    A neighbourhood's keys are ``NAME.key.json`` and, where its rosters have changed the key, ``NAME.2.key.json`` and
+    so on. One whose newest roster names a key that is in none of them is refused: every release would be. So is a
+    key that no roster names. A key of earlier rosters may be gone, when everything under it is billed.
     """
     keyring: dict[str, HeldKey] = {}
     for neighbourhood in book.neighbourhoods():
-        path = directory / f"{neighbourhood}{SUFFIX}"
-        try:
-            jwk = json.loads(read_sealed(path, PAILLIER_KEY, neighbourhood, passphrase))
-            key = PrivateKey.from_jwk(jwk, unsafe_small_key=unsafe_small_key)
-        except SealedSecretError as error:
-            raise CannotStart(f"key {error}") from None
-        except (PaillierError, ValueError) as error:
-            raise CannotStart(f"key {path}: {error}") from None
-        if key.public.fingerprint != book.versions(neighbourhood)[-1].paillier_key:
-            raise CannotStart(f"key {path}: not the key that the roster of {neighbourhood} names")
-        keyring[key.public.fingerprint] = hold(key)
+        named = [roster.paillier_key for roster in book.versions(neighbourhood)]
+        for path in key_files(directory, neighbourhood):
+            key = _open_key(path, neighbourhood, passphrase, unsafe_small_key)
+            if key.public.fingerprint not in named:
+                raise CannotStart(f"key {path}: not the key that the roster of {neighbourhood} names")
+            keyring[key.public.fingerprint] = hold(key)
+        if named[-1] not in keyring:
+            raise CannotStart(f"keys {directory}: the key that the newest roster of {neighbourhood} names is missing")
+        for gone in sorted(set(named) - keyring.keys()):
+            log.warning("a former key is not held: what is left under it is not billed", key=gone, of=neighbourhood)
     return keyring
+
+
+def key_files(directory: Path, neighbourhood: str) -> list[Path]:
+    """Return the files of a neighbourhood's sealed keys; where there is none, where the first should be."""
+    first = directory / f"{neighbourhood}{SUFFIX}"
+    later = sorted(directory.glob(f"{neighbourhood}.*{SUFFIX}"))
+    return [first, *later] if first.exists() or not later else later
+
+
+def _open_key(path: Path, neighbourhood: str, passphrase: str, unsafe_small_key: bool) -> PrivateKey:
+    try:
+        jwk = json.loads(read_sealed(path, PAILLIER_KEY, neighbourhood, passphrase))
+        return PrivateKey.from_jwk(jwk, unsafe_small_key=unsafe_small_key)
+    except SealedSecretError as error:
+        raise CannotStart(f"key {error}") from None
+    except (PaillierError, ValueError) as error:
+        raise CannotStart(f"key {path}: {error}") from None

@@ -4,7 +4,7 @@ An entry is a signed document; its name is the document's id, and each entry hol
 whoever knows one published head can tell that nothing up to it was changed, left out or reordered.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -54,6 +54,13 @@ def sign_entry(key: EccKey, deployment: str, entry: Entry) -> tuple[Document, He
     return document, Head(entry.seq, document_id(ENTRY, deployment, document.content_bytes()))
 
 
+def entry_time(line: str) -> int:
+    """Return the domain time of an entry of one's own log, unverified."""
+    document = msgspec.json.decode(line, type=Document)
+    entry: Entry = parse(document.content_bytes(), Entry)
+    return entry.time
+
+
 def verify_log(lines: Iterable[bytes | str], deployment: str, public_key: EccKey, after: Head = EMPTY) -> VerifiedLog:
     """Check a log, one signed entry per line as ``log_file`` holds it, from behind ``after`` on; raises LogBroken.
 
@@ -61,10 +68,20 @@ def verify_log(lines: Iterable[bytes | str], deployment: str, public_key: EccKey
     """
     entries: list[Entry] = []
     head = after
+    for entry, name in verify_entries(lines, deployment, public_key, after):
+        entries.append(entry)
+        head = name
+    return VerifiedLog(entries, head)
+
+
+def verify_entries(
+    lines: Iterable[bytes | str], deployment: str, public_key: EccKey, after: Head = EMPTY
+) -> Iterator[tuple[Entry, Head]]:
+    """Yield the entries of a log with their numbers and names, each verified as `verify_log` says."""
+    head = after
     for line in lines:
         entry, head = _follow(line, head, deployment, public_key)
-        entries.append(entry)
-    return VerifiedLog(entries, head)
+        yield entry, head
 
 
 def _follow(line: bytes | str, before: Head, deployment: str, public_key: EccKey) -> tuple[Entry, Head]:

@@ -10,6 +10,7 @@ from msgspec import Meta
 from protocol.documents import Document, canonical_json
 from protocol.releases import MAX_ITEMS, DocumentId
 from protocol.reports import Name, Pseudonym, Seconds
+from protocol.tariffs import BandName
 
 MAX_MESSAGE = 16 << 20
 
@@ -86,13 +87,35 @@ class AskedLoad(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="lo
     document: str
 
 
-class AskedBill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="bill"):
-    """A bill that was asked for; ``documents`` is hex SHA-256 of its windows' ids one after the other."""
+class BandWindows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many windows of a sum belong to a band, with or without energy."""
+
+    name: BandName
+    windows: int
+
+
+class AskedSum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One sum that a bill opens: of which bands, of how many windows, how many of them with energy."""
+
+    bands: list[BandName]
+    windows: int
+    filled: int
+
+
+class AskedBill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="bill"):
+    """A bill that was asked for; ``documents`` is hex SHA-256 of its windows' ids one after the other.
+
+    The rest is said where it was opened: the id of the tariff in force, the sums, and how many windows with energy
+    were left over from earlier periods (``adjusted``).
+    """
 
     pseudonym: Pseudonym
     period_start: Seconds
     windows: int
     documents: str
+    tariff: DocumentId | None = None
+    adjusted: int = 0
+    sums: list[AskedSum] = []
 
 
 class AskedUnverified(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="unverified"):

@@ -10,6 +10,7 @@ Rule 3: why a sum is impossible, where it is, never leaves.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import NamedTuple
 
 from paillier import ciphertext
@@ -21,60 +22,67 @@ from paillier.private.packed_decryption import PackedDecryptor
 from .batches import Opened
 from .gate import Permit
 from .keyring import HeldKey
+from .parts import Part
 
 # What two slots can hold: a sum below it is opened modulo one of the primes alone, in half the time.
 MOST_PLAINTEXT = 1 << ENERGY_SLOTS.slots * ENERGY_SLOTS.slot_bits
 
 
 class _Sum(NamedTuple):
-    """What is to be opened: the product of the ciphertexts of a permit, and whose it is."""
+    """What is to be opened: the product of the ciphertexts of a permit's part, and whose it is."""
 
+    number: int
     name: str
     permit: Permit
+    part: Part
     total: int
 
 
 def open_sums(permits: Mapping[str, Permit], keyring: Mapping[str, HeldKey], *, packed: bool) -> list[Opened]:
-    """Return what the permits open, by their items' names and in their order, without what is impossible.
+    """Return what the permits' parts open, in their order, without the permits of which a part is impossible.
 
     ``packed``: bills of one key may be opened together. Raises DecryptionFailed for a fault of the machine.
     """
-    sums = {
-        name: _Sum(name, permit, ciphertext.product(permit.public_key, permit.ciphertexts))
+    number = count()
+    sums = [
+        _Sum(next(number), name, permit, part, ciphertext.product(part.public_key, part.ciphertexts))
         for name, permit in permits.items()
-    }
-    found: dict[str, Opened] = {}
+        for part in permit.parts
+    ]
+    found: dict[int, Opened] = {}
     if packed:
-        for fingerprint, names in _packs(permits).items():
-            found |= _open_pack(keyring[fingerprint].decryptor, [sums[name] for name in names])
-    for name, one in sums.items():
-        if name not in found:
-            opened = _open_one(keyring[one.permit.public_key.fingerprint].decryptor, one)
-            found |= {name: opened} if opened is not None else {}
-    return [found[name] for name in permits if name in found]
+        for fingerprint, several in _packs(sums).items():
+            found |= _open_pack(keyring[fingerprint].decryptor, several)
+    for one in sums:
+        if one.number not in found:
+            opened = _open_one(keyring[one.part.public_key.fingerprint].decryptor, one)
+            found |= {one.number: opened} if opened is not None else {}
+    # All parts of a bill or none: what is left of it would tell which of them is impossible.
+    impossible = {one.name for one in sums if one.number not in found}
+    return [found[one.number] for one in sums if one.name not in impossible]
 
 
 def may_be_packed(permits: Iterable[Permit]) -> bool:
     """Say whether `open_sums` has anything to open together."""
-    return bool(_packs({str(number): permit for number, permit in enumerate(permits)}))
+    return bool(_packs([_Sum(0, "", permit, part, 0) for permit in permits for part in permit.parts]))
 
 
-def _packs(permits: Mapping[str, Permit]) -> dict[str, list[str]]:
-    """Return the names of the bills of each key, by its fingerprint, where there are several."""
-    packs: dict[str, list[str]] = {}
-    for name, permit in permits.items():
-        if permit.pseudonym is not None:
-            packs.setdefault(permit.public_key.fingerprint, []).append(name)
-    return {fingerprint: names for fingerprint, names in packs.items() if len(names) > 1}
+def _packs(sums: Iterable[_Sum]) -> dict[str, list[_Sum]]:
+    """Return the sums of bills of each key, by its fingerprint, where there are several."""
+    packs: dict[str, list[_Sum]] = {}
+    for one in sums:
+        if one.permit.pseudonym is not None:
+            packs.setdefault(one.part.public_key.fingerprint, []).append(one)
+    return {fingerprint: several for fingerprint, several in packs.items() if len(several) > 1}
 
 
-def _open_pack(decryptor: Decryptor, sums: list[_Sum]) -> dict[str, Opened]:
+def _open_pack(decryptor: Decryptor, sums: list[_Sum]) -> dict[int, Opened]:
     """Return what several bills open to, or nothing where they must be opened one by one.
 
     All or nothing: a sum that is refused may have been pushed out of its range by its neighbour, and what is refused
     is not proved.
     """
-    below = max(one.permit.most_mwh for one in sums) + 1
+    below = max(one.part.most_mwh for one in sums) + 1
     try:
         pack = PackedDecryptor.densest(decryptor, ENERGY_SLOTS, below=below)
         plaintexts = pack.decrypt([one.total for one in sums])
@@ -83,7 +91,9 @@ def _open_pack(decryptor: Decryptor, sums: list[_Sum]) -> dict[str, Opened]:
     except PaillierError:  # guard bits; a bound too wide for the key; a total that is no blinded ciphertext
         return {}
     opened = [_energies(one, plaintext) for one, plaintext in zip(sums, plaintexts, strict=True)]
-    return {one.name: one for one in opened if one is not None} if None not in opened else {}
+    if None in opened:
+        return {}
+    return {one.number: found for one, found in zip(sums, opened, strict=True) if found is not None}
 
 
 def _open_one(decryptor: Decryptor, one: _Sum) -> Opened | None:
@@ -100,6 +110,6 @@ def _energies(one: _Sum, plaintext: int) -> Opened | None:
         import_mwh, export_mwh = ENERGY_SLOTS.unpack(plaintext)
     except PaillierError:
         return None
-    if max(import_mwh, export_mwh) > one.permit.most_mwh:
+    if max(import_mwh, export_mwh) > one.part.most_mwh:
         return None
-    return Opened(one.name, one.permit, one.total, import_mwh, export_mwh)
+    return Opened(one.number, one.name, one.permit, one.part, one.total, import_mwh, export_mwh)

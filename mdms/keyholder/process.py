@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from paillier.keys import LEAST_BITS
+from protocol.tariffs import TariffBook
 from protocol.windows import Span
 
 from ..clock import Clock, make_clock
@@ -17,10 +18,11 @@ from ..errors import CannotStart
 from ..periods import Periods
 from ..rosters import RosterBook, load_rosters
 from ..signals import stop_on_signals
+from ..tariffs import check_beginnings, check_past, load_tariffs
 from .gate import Gate, Policy
 from .holder import KeyHolder
 from .keyring import open_keyring, open_log_key, read_passphrase
-from .log import EMPTY
+from .log import EMPTY, entry_time
 from .log_file import LogFile
 from .server import SocketServer
 from .state import State
@@ -44,13 +46,17 @@ def run(config: KeyholderConfig) -> None:
     check_roster_changes(book, config.period)
     passphrase = read_passphrase(config.passphrase_file)
     log_key = open_log_key(config.log_key, config.deployment, passphrase)
+    tariffs = load_tariffs(config.tariffs, config.deployment, config.operator_key, book)
+    check_beginnings(tariffs, config.period)
     keyring = open_keyring(config.keys, book, passphrase, unsafe_small_key=config.unsafe_small_key)
     state = State(config.database)
     clock = make_clock(config.conductor, "keyholder")
     try:
         check_published_head(state, config.published_head)
+        take_tariffs(state, tariffs, clock.now_ms())
         log_file = LogFile(config.log_file, state)
-        gate = Gate(Policy(config.min_contributors, config.period, config.unsafe_flags()), book, config.deployment)
+        policy = Policy(config.min_contributors, config.period, config.unsafe_flags())
+        gate = Gate(policy, book, config.deployment, tariffs)
         holder = KeyHolder(gate, keyring, state, log_file, log_key, config.deployment, clock)
         server = SocketServer(config.socket, holder.answer)
         stop_on_signals(clock.stop)
@@ -90,6 +96,15 @@ def check_roster_changes(book: RosterBook, periods: Periods) -> None:
                 raise CannotStart(
                     f"roster {neighbourhood} version {roster.version}: valid_from is not a period's start"
                 )
+
+
+def take_tariffs(state: State, tariffs: TariffBook, now_ms: int | None) -> None:
+    """Remember the tariffs that bills are opened by; raises CannotStart for one that changes what has begun."""
+    known, last = state.tariffs(), state.last_entry()
+    # The log's last time counts as well: a clock that was set back must not let a tariff into the past.
+    times = [time for time in (now_ms and now_ms // 1000, last and entry_time(last)) if time]
+    check_past(tariffs, known, max(times) if times and (known or last) else None)
+    state.keep_tariffs({name: tariff.valid_from for name, tariff in tariffs})
 
 
 def check_published_head(state: State, path: Path | None) -> None:

@@ -7,7 +7,7 @@ leaves. Primary keys make a second spend impossible even where the gate were wro
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,16 @@ CREATE TABLE IF NOT EXISTS spent_windows (
 CREATE TABLE IF NOT EXISTS answers (
     request TEXT PRIMARY KEY,
     answer BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS noted (
+    request TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    answer BLOB NOT NULL,
+    PRIMARY KEY (request, reason)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tariffs (
+    id TEXT PRIMARY KEY,
+    valid_from INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS release_batches (
     id TEXT PRIMARY KEY,
@@ -92,6 +102,12 @@ class State:
         row = self._db.execute(query, (request,)).fetchone()
         return bytes(row[0]) if row else None
 
+    def noted_answer(self, request: str, reason: str) -> bytes | None:
+        """Return what a request was answered when it was refused for now, for this reason; None the first time."""
+        query = "SELECT answer FROM noted WHERE request = ? AND reason = ?"
+        row = self._db.execute(query, (request, reason)).fetchone()
+        return bytes(row[0]) if row else None
+
     def load_is_spent(self, neighbourhood: str, interval_start: int) -> bool:
         """Say whether an interval's load has been opened."""
         query = "SELECT 1 FROM spent_loads WHERE neighbourhood = ? AND interval_start = ?"
@@ -132,15 +148,36 @@ class State:
         """Keep an answer for every repetition of its request."""
         self._db.execute("INSERT INTO answers (request, answer) VALUES (?, ?)", (request, answer))
 
+    def note_answer(self, request: str, reason: str, answer: bytes) -> None:
+        """Keep an answer that decides nothing for good, so that it is logged once."""
+        self._db.execute("INSERT INTO noted (request, reason, answer) VALUES (?, ?, ?)", (request, reason, answer))
+
     def keep_release_batch(self, name: str, document: bytes) -> None:
         """Keep a signed release batch (JSON) for whoever asks for it."""
         self._db.execute("INSERT INTO release_batches (id, document) VALUES (?, ?)", (name, document))
+
+    # --- Tariffs ------------------------------------------------------------------------------------------------
+
+    def tariffs(self) -> dict[str, int]:
+        """Return the tariffs that were taken in: valid_from by document's id."""
+        return dict(self._db.execute("SELECT id, valid_from FROM tariffs"))
+
+    def keep_tariffs(self, found: Mapping[str, int]) -> None:
+        """Remember exactly these tariffs."""
+        with self.deciding():
+            self._db.execute("DELETE FROM tariffs")
+            self._db.executemany("INSERT INTO tariffs (id, valid_from) VALUES (?, ?)", list(found.items()))
 
     # --- The log as a whole -------------------------------------------------------------------------------------
 
     def entry_hash(self, seq: int) -> str | None:
         """Return the name of an entry, or None where the log does not reach it."""
         row = self._db.execute("SELECT hash FROM log WHERE seq = ?", (seq,)).fetchone()
+        return str(row[0]) if row else None
+
+    def last_entry(self) -> str | None:
+        """Return the log's last entry, one line of JSON, or None."""
+        row = self._db.execute("SELECT entry FROM log ORDER BY seq DESC LIMIT 1").fetchone()
         return str(row[0]) if row else None
 
     def entries(self, after: int = 0) -> Iterator[str]:

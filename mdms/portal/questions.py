@@ -22,4 +22,4 @@ def rows_behind(store: Store, pseudonym: str, arrival: int, limit: int = ROWS_AT
 def bills_of(store: Store, pseudonym: str) -> list[Bill]:
     """Return a tenancy's bills, newest first."""
     query = select(*BILL_COLUMNS).where(bills.c.pseudonym == pseudonym).order_by(bills.c.period_start.desc())
-    return [Bill(*row) for row in store.ask(query)]
+    return store.bills_with_sums(query)

@@ -15,8 +15,8 @@ from protocol.logins import Answer, Asked
 from .. import formats
 from ..accounts.origins import Origins
 from ..accounts.sessions import CUSTOMER, Person, only, sign_in, who
-from ..billing.money import FlatTariff
 from ..ingest.routes import answer_json
+from ..pricing import Pricing, described
 from ..reasons import words
 from ..rosters import RosterBook
 from ..store import Store
@@ -38,9 +38,7 @@ def _account_asked() -> str:
     return f"{get_remote_address()} {account}"
 
 
-def portal_routes(
-    store: Store, book: RosterBook, origins: Origins, tariff: FlatTariff | None, limiter: Limiter
-) -> Blueprint:
+def portal_routes(store: Store, book: RosterBook, origins: Origins, pricing: Pricing, limiter: Limiter) -> Blueprint:
     """Return the blueprint of the customer's door."""
     routes = Blueprint("portal", __name__, url_prefix="/portal")
     challenges = Challenges(store)
@@ -68,11 +66,11 @@ def portal_routes(
         # The new session has a token of its own, and the page is not loaded again.
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
-    routes.register_blueprint(_own_objects(store, book, tariff))
+    routes.register_blueprint(_own_objects(store, book, pricing))
     return routes
 
 
-def _own_objects(store: Store, book: RosterBook, tariff: FlatTariff | None) -> Blueprint:
+def _own_objects(store: Store, book: RosterBook, pricing: Pricing) -> Blueprint:
     own = Blueprint("own", __name__, url_prefix="/accounts/<account>")
     own.before_request(only(CUSTOMER, "portal.home"))
 
@@ -111,9 +109,11 @@ def _own_objects(store: Store, book: RosterBook, tariff: FlatTariff | None) -> B
     def bills(account: str) -> Response:
         tenancy = book.tenancy(account)
         zone = book.zone(tenancy.neighbourhood) if tenancy else None
+        found = bills_of(store, account)
+        newest = pricing.tariff(found[0]) if found else None
         return answer_json(
             {
-                "price": tariff.price() if tariff else None,
+                "tariff": described(newest) if newest else None,
                 "bills": [
                     {
                         "period": formats.period(bill.period_start, bill.period_end, *([zone] if zone else [])),
@@ -125,9 +125,18 @@ def _own_objects(store: Store, book: RosterBook, tariff: FlatTariff | None) -> B
                         "export_mwh": bill.export_mwh,
                         "windows": bill.windows,
                         "estimated": bill.estimated,
-                        "amount": tariff.amount(bill.import_mwh) if tariff and bill.import_mwh is not None else None,
+                        "adjusted": bill.adjusted,
+                        "sums": [
+                            {
+                                "bands": [name for name, _ in one.bands],
+                                "import_mwh": one.import_mwh,
+                                "export_mwh": one.export_mwh,
+                            }
+                            for one in bill.sums
+                        ],
+                        "amount": pricing.amount(bill),
                     }
-                    for bill in bills_of(store, account)
+                    for bill in found
                 ],
             }
         )

@@ -55,11 +55,14 @@ export class Mine {
   }
 
   /** Take the account's bills. */
-  takeBills({ price, bills }) {
-    part("price").textContent = price ? `${price} per imported kWh.` : "";
+  takeBills({ tariff, bills }) {
+    part("price").textContent = tariff ? `${tariff}.` : "";
     const lines = bills.map((bill) => {
       const estimated = bill.estimated ? `estimate: intervals missing or estimated in ${bill.estimated} of ${bill.windows} windows` : "";
-      const remark = bill.status === "released" ? estimated : bill.why;
+      const adjusted = bill.adjusted ? `adjustment: ${bill.adjusted} windows of earlier periods` : "";
+      const bands = bill.sums.filter((sum) => sum.bands.length).map((sum) => `${sum.bands.join("+")} ${kwh(sum.import_mwh)} kWh`);
+      const said = [bands.join(", "), estimated, adjusted].filter((text) => text).join("; ");
+      const remark = bill.status === "released" ? said : bill.why;
       return line([bill.period], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
     });
     if (!lines.length) lines.push(line(["No period has ended yet."]));

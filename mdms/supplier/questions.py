@@ -108,4 +108,4 @@ def bills_of_period(store: Store, start: int, end: int, after: str, limit: int) 
         .order_by(bills.c.pseudonym)
         .limit(limit)
     )
-    return [Bill(*row) for row in store.ask(query)]
+    return store.bills_with_sums(query)

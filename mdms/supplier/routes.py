@@ -13,13 +13,13 @@ from flask.typing import ResponseReturnValue
 from .. import formats
 from ..accounts.sessions import only
 from ..accounts.users import SUPPLIER
-from ..billing.money import FlatTariff
 from ..feeders import BadFeederFile
 from ..ingest.routes import answer_json
 from ..loads.regions import region_load
+from ..pricing import Pricing, described
 from ..reasons import WAITING, words
 from ..rosters import RosterBook
-from ..store import RELEASED, Store
+from ..store import RELEASED, Bill, Store
 from .balances import feeder_balance
 from .days import day_holding, parse_day, span_of
 from .foresight import Foresight
@@ -32,7 +32,7 @@ BILLS_A_PAGE = 200
 def supplier_routes(
     store: Store,
     book: RosterBook,
-    tariff: FlatTariff | None,
+    pricing: Pricing,
     regions: Mapping[str, Sequence[str]],
     feeders: Path | None,
 ) -> Blueprint:
@@ -147,9 +147,9 @@ def supplier_routes(
             "supplier/bills.html",
             periods=[(f"{it.start}-{it.end}", formats.period(it.start, it.end, _zone(book))) for it in periods],
             chosen=f"{period.start}-{period.end}" if period else "",
-            bills=[(bill, _street(book, bill.pseudonym), _amount(tariff, bill.import_mwh)) for bill in found],
+            bills=[(bill, _street(book, bill.pseudonym), pricing.amount(bill) or "–") for bill in found],
             more=quote(found[-1].pseudonym) if len(found) == BILLS_A_PAGE else None,
-            price=tariff.price() if tariff else None,
+            tariffs=_tariffs(pricing, found),
         )
 
     return routes
@@ -164,8 +164,9 @@ def _street(book: RosterBook, pseudonym: str) -> str:
     return tenancy.neighbourhood if tenancy else "–"
 
 
-def _amount(tariff: FlatTariff | None, import_mwh: int | None) -> str:
-    return tariff.amount(import_mwh) if tariff and import_mwh is not None else "–"
+def _tariffs(pricing: Pricing, found: list[Bill]) -> list[str]:
+    """Return what the bills of a page are priced by, each tariff once."""
+    return list(dict.fromkeys(described(tariff) for bill in found if (tariff := pricing.tariff(bill))))
 
 
 def _summary(store: Store, book: RosterBook, name: str) -> dict[str, object]:

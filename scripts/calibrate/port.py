@@ -32,7 +32,10 @@ class Port(Protocol):
 class Serial:
     """A board on a serial port, by mpremote."""
 
-    PRELUDE = "import sys\nboard = __import__('firmware.board.' + sys.platform, None, None, ('here',)).here()\n"
+    PRELUDE = (
+        "from firmware import configuration\nfrom firmware.board import boards\n"
+        "values = dict(configuration.load(boards.storage()).values, watchdog_ms=0)\nboard = boards.here(values, '')\n"
+    )
 
     def __init__(self, device: str) -> None:
         try:

@@ -192,11 +192,7 @@ class Demo:
             ports = Ports(ports.gateway, ports.web, await to_gateway.listen(), await to_web.listen())
             to_gateway.lead_to(ports.gateway)
             to_web.lead_to(ports.web)
-        pages = {
-            "session_key": "session.key",
-            "tariff_micro_per_kwh": town.TARIFF_MICRO_PER_KWH,
-            "currency": town.CURRENCY,
-        }
+        pages: dict[str, object] = {"session_key": "session.key"}
         layout = town.layout(key_bits, unsafe_small_key, pages)
         port = await conductor.listen()
         street = await asyncio.to_thread(set_up, self._run, world, layout, ports, port, self._said)

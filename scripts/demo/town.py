@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from protocol.tariffs import Band, Tariff, Times
+
 from ..homes import energies, furnish
 from ..street import Layout, Street
 
@@ -14,8 +16,19 @@ DETAIL_S = 300
 DAY_S = 86400
 RATING_W = 3 * 100 * 230
 LEAST_CONTRIBUTORS = 10
-TARIFF_MICRO_PER_KWH = 312_500
-CURRENCY = "EUR"
+# Flat, for a day's windows are too few for bands; an eighth of the price is credited for what is given.
+TARIFF = Tariff(
+    name="town",
+    version=1,
+    valid_from=FIRST_DAY * DAY_S,
+    zone="UTC",
+    currency="EUR",
+    neighbourhoods=[],
+    bands=[Band("all", [Times("all", 0, 24)], 312_500, 39_000)],
+    standing_micro=0,
+    standing_per="day",
+    tax_ppm=0,
+)
 
 
 def layout(key_bits: int, unsafe_small_key: bool, pages: dict[str, object]) -> Layout:
@@ -34,6 +47,7 @@ def layout(key_bits: int, unsafe_small_key: bool, pages: dict[str, object]) -> L
         unsafe_small_key=unsafe_small_key,
         unsafe_short_periods=True,
         pages=pages,
+        tariff=TARIFF,
     )
 
 

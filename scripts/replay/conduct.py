@@ -8,6 +8,7 @@ from ..conductor import Conductor
 from .plan import Plan
 
 GRACE_S = 300  # the concentrator's default
+HOUR_S = 3600
 DAY_S = 86400
 ACCEPTED_DELAY_S = 7 * DAY_S
 
@@ -37,6 +38,9 @@ class Conduct:
             now = end + GRACE_S
             done += self._counts[start]
             self._progressed(done, now)
+        # The concentrator keeps sealed rows until their hour is over.
+        now += HOUR_S - now % HOUR_S
+        await self.pass_until(now)
         last = self._plan.period_at(self._plan.readings.last()).end
         limit = max(last, now) + ACCEPTED_DELAY_S + 2 * DAY_S
         # What waits now waits for the accepted delay or for its period's end.

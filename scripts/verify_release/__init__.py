@@ -13,7 +13,7 @@ Rule 2: nothing of the system that made the publication is imported but the two 
 `protocol`.
 Rule 3: the folder may come from an enemy. Regular files only, none without a limit, nothing printed as it stands there.
 
-Read in order: outcome, files, rosters, reports, keys, batches, tables, proofs, checking, command.
+Read in order: outcome, files, rosters, reports, keys, bands, batches, tables, proofs, checking, command.
 """
 
 from .checking import check

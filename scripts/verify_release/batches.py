@@ -11,10 +11,12 @@ from paillier.proofs import Claim
 from protocol import releases
 from protocol.documents import DocumentError, document_id
 from protocol.releases import ReleaseBatch, Released, ReleasedBill, ReleasedLoad, moment
-from protocol.reports import BillingWindow, IntervalLoad, parse_bitmap
+from protocol.reports import BillingWindow, IntervalLoad, covered_s, parse_bitmap
 from protocol.rosters import most_mwh
+from protocol.tariffs import TariffBook
 from protocol.windows import WINDOW_S, window_of
 
+from .bands import SumOfBill, check_bands, check_sums_of_bill
 from .files import documents_of
 from .outcome import Wrong
 from .rosters import Report, Rosters, Trusted
@@ -36,7 +38,8 @@ def called(item: Released, neighbourhood: str) -> str:
     """Return what a person calls an item."""
     if isinstance(item, ReleasedLoad):
         return f"load {moment(item.interval_start)} of {neighbourhood}"
-    return f"bill of {item.pseudonym} from {moment(item.period_start)} in {neighbourhood}"
+    bands = f", {releases.joined_bands(item.bands)}," if item.bands else ""
+    return f"bill of {item.pseudonym} from {moment(item.period_start)}{bands} in {neighbourhood}"
 
 
 def read_batches(folder: Path, trusted: Trusted) -> dict[str, ReleaseBatch]:
@@ -55,7 +58,12 @@ def read_batches(folder: Path, trusted: Trusted) -> dict[str, ReleaseBatch]:
 
 
 def match_reports(
-    name: str, batch: ReleaseBatch, reports: Mapping[str, Report], rosters: Rosters, keys: Mapping[str, PublicKey]
+    name: str,
+    batch: ReleaseBatch,
+    reports: Mapping[str, Report],
+    rosters: Rosters,
+    keys: Mapping[str, PublicKey],
+    tariffs: TariffBook,
 ) -> ProvedBatch:
     """Return a batch with its claims, every item being of the reports that it names."""
     key = keys.get(batch.paillier_key)
@@ -71,6 +79,7 @@ def match_reports(
             else:
                 texts = [_window_text(batch, item, at, reports, rosters) for at in range(len(item.documents))]
                 _check_windows(batch, item, reports, rosters)
+                check_bands(batch, item, windows_of(item, reports), rosters, tariffs)
             terms = [ciphertext.from_base64url(key, text) for text in texts]
             message = ENERGY_SLOTS.pack((item.import_mwh, item.export_mwh))
         except (Wrong, DocumentError, BadCiphertext) as error:
@@ -139,9 +148,7 @@ def _check_windows(batch: ReleaseBatch, item: ReleasedBill, reports: Mapping[str
         raise Wrong("no window of it starts in its period")
     then = (rosters.in_force(batch.neighbourhood, start) for start in starts)
     rating_w = max(roster.rating_w for roster in then if roster)
-    # Registers only grow, so the sum lies between the first and the last of them.
-    covered_s = max(window.register_to for window in windows) - min(window.register_from for window in windows)
-    _check_energy(item, rating_w, covered_s)
+    _check_energy(item, rating_w, covered_s(windows))
 
 
 def may_be_carried_over(batch: ReleaseBatch, item: ReleasedBill, starts: list[int]) -> bool:
@@ -169,14 +176,15 @@ def _check_energy(item: Released, power_w: int, seconds: int) -> None:
 
 def check_nothing_twice(batches: Mapping[str, ReleaseBatch], reports: Mapping[str, Report]) -> None:
     """Refuse a sum that was released twice, and a report, a window or a moment that entered two sums."""
-    items: set[tuple[str, str, tuple[str, int]]] = set()
+    items: set[tuple[str, str, str, tuple[str, int, str]]] = set()
     used: set[str] = set()
     billed: set[tuple[str, str, int]] = set()
-    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    spans: dict[tuple[str, str], set[tuple[int, int]]] = {}
+    sums: dict[tuple[str, str, int], list[SumOfBill]] = {}
     for batch in batches.values():
         for item in batch.items:
             name = called(item, batch.neighbourhood)
-            key = (batch.kind, batch.neighbourhood, releases.item_key(item))
+            key = (batch.kind, batch.neighbourhood, batch.paillier_key, releases.item_key(item))
             if key in items:
                 raise Wrong(f"{name}: released twice")
             if not used.isdisjoint(item.documents):
@@ -185,14 +193,22 @@ def check_nothing_twice(batches: Mapping[str, ReleaseBatch], reports: Mapping[st
             used.update(item.documents)
             if isinstance(item, ReleasedLoad):
                 span = (item.interval_start, _interval_end(reports[item.document]))
-                spans.setdefault((batch.neighbourhood, ""), []).append(span)
+                if span in spans.setdefault((batch.neighbourhood, ""), set()):
+                    raise Wrong(f"{name}: released twice")
+                spans[batch.neighbourhood, ""].add(span)
                 continue
             for window in windows_of(item, reports):
                 place = (window.neighbourhood, window.pseudonym, window.window_start)
                 if place in billed:
                     raise Wrong(f"{name}: its window of {moment(window.window_start)} entered another sum, too")
                 billed.add(place)
-            spans.setdefault((batch.neighbourhood, item.pseudonym), []).append((item.period_start, item.period_end))
+            # The sums of one bill share its period.
+            spans.setdefault((batch.neighbourhood, item.pseudonym), set()).add((item.period_start, item.period_end))
+            of_bill = sums.setdefault((batch.neighbourhood, item.pseudonym, item.period_start), [])
+            bands, windows = frozenset(item.bands), len(item.documents)
+            of_bill.append(SumOfBill(item.period_end, item.tariff, bands, batch.paillier_key, windows))
+    for (neighbourhood, pseudonym, start), several_sums in sums.items():
+        check_sums_of_bill(f"bill of {pseudonym} from {moment(start)} in {neighbourhood}", several_sums)
     for (neighbourhood, pseudonym), several in spans.items():
         _check_apart(f"bills of {pseudonym} in" if pseudonym else "loads of", neighbourhood, several)
 
@@ -202,7 +218,7 @@ def _interval_end(report: Report) -> int:
     return report.interval_start + report.interval_s
 
 
-def _check_apart(what: str, neighbourhood: str, spans: list[tuple[int, int]]) -> None:
+def _check_apart(what: str, neighbourhood: str, spans: set[tuple[int, int]]) -> None:
     for (earlier, end), (later, _) in pairwise(sorted(spans)):
         if later < end:
             raise Wrong(f"{what} {neighbourhood}: the one from {moment(later)} overlaps that from {moment(earlier)}")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from protocol.releases import LOADS, ReleaseBatch
 
+from .bands import read_tariffs
 from .batches import check_nothing_twice, match_reports, read_batches
 from .keys import check_keys
 from .outcome import Findings, Options, Unusable
@@ -29,9 +30,10 @@ def check(options: Options, progress: Callable[[str], None]) -> Findings:
     findings.keys = len(keys)
     batches = read_batches(options.folder, trusted)
     findings.batches = len(batches)
-    proved = [match_reports(name, batch, reports, rosters, keys) for name, batch in batches.items()]
+    tariffs = read_tariffs(options.folder, trusted)
+    proved = [match_reports(name, batch, reports, rosters, keys, tariffs) for name, batch in batches.items()]
     check_nothing_twice(batches, reports)
-    findings.loads, findings.bills = check_tables(options.folder, batches, reports)
+    findings.loads, findings.bills = check_tables(options.folder, trusted.format, batches, reports)
     check_proofs(proved, options.every_root, progress)
     progress("")
     if not findings.loads + findings.bills:

@@ -24,6 +24,7 @@ class Trusted:
     deployment: str
     operator: Any
     log: Any
+    format: int = releases.FORMAT
 
 
 def read_about(options: Options) -> Trusted:
@@ -31,7 +32,7 @@ def read_about(options: Options) -> Trusted:
     path = options.folder / releases.ABOUT_FILE
     try:
         about: releases.Publication = parse(read_whole(path, ABOUT_BYTES), releases.Publication)
-        if about.format != releases.FORMAT:
+        if about.format not in releases.FORMATS:
             raise Unusable(f"{path}: format {about.format}, which this program does not know")
         keys = {}
         for which, text, meant in (
@@ -43,7 +44,7 @@ def read_about(options: Options) -> Trusted:
                 raise Unusable(f"{path}: its {which} key is not the one that was given")
     except DocumentError as error:
         raise Unusable(f"{path}: {error}") from None
-    return Trusted(about.deployment, keys["operator"], keys["log"])
+    return Trusted(about.deployment, keys["operator"], keys["log"], about.format)
 
 
 def read_rosters(options: Options, trusted: Trusted) -> dict[str, Roster]:
@@ -130,6 +131,11 @@ class Rosters:
             return self._signer_of[then.neighbourhood, then.version] == signer
         later = (roster for roster in self._versions[report.neighbourhood] if roster.version >= then.version)
         return any(self._signer_of[roster.neighbourhood, roster.version] == signer for roster in later)
+
+    def zone(self, neighbourhood: str) -> str:
+        """Return the name of a neighbourhood's time zone, empty for an unknown one."""
+        versions = self._versions.get(neighbourhood)
+        return versions[0].zone if versions else ""
 
     def covers(self, neighbourhood: str, pseudonym: str, at: int) -> bool:
         """Say whether a window or interval that starts at a time belongs to a meter's tenancy there."""

@@ -240,6 +240,8 @@ class Concentrator:
 
     def close(self, now):
         self.closing.close(now * 1000)
+        while self.closing.close_segments(now * 1000):
+            pass
 
     def reports(self, kind):
         """Every report of a type that was ever closed and is still kept, verified and parsed, in order."""

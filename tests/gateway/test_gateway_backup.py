@@ -444,7 +444,7 @@ def test_a_file_that_is_no_backup_of_this_deployment_is_refused(gateway, tmp_pat
 def test_an_mdms_that_is_away_or_refuses_says_what_to_do(tmp_path):
     with pytest.raises(RestoreError, match="cannot be reached"):
         restore.ask_mdms("http://127.0.0.1:9")(documents.sign(IDENTITY, "standing-request", DEPLOYMENT, b"{}"))
-    assert restore._reason(403, b'{"error": "unknown concentrator"}') == "unknown concentrator"
+    assert restore._reason(403, b'{"status": 403, "detail": "unknown concentrator"}') == "unknown concentrator"
     assert restore._reason(502, b"<html>")
 
 

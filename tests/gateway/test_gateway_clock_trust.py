@@ -65,7 +65,8 @@ def test_nothing_is_closed_or_erased_until_the_clock_is_trusted(pole, trust, wro
     before = pole.state()
     for day in range(10):
         pole.tick(wrong + day * DAY)
-    assert pole.state() == before
+    # Sealed rows go by the hour of any clock, so that one is written down.
+    assert {**pole.state(), "closing_hour": None} == {**before, "closing_hour": None}
     assert pole.ledger.keys(meter.title).chain.epoch == meter.epoch
     trust.yes = True
     pole.tick(START + WINDOW + GRACE)
@@ -83,7 +84,7 @@ def test_no_hello_is_answered_until_the_clock_is_trusted(pole, trust):
 def test_sealed_rows_are_passed_on_without_a_clock(pole):
     meter = pole.meters[0]
     assert pole.judge(meter, [meter.detail(meter.epoch)], LONG_AGO) == ["stored"]
-    pole.closing.close_segments(LONG_AGO * 1000)
+    pole.close(LONG_AGO + HOUR)
     assert len(pole.reports("detail-segment")) == 1
 
 

@@ -210,24 +210,3 @@ def test_a_meter_that_is_enrolled_within_a_window_owns_that_window(make):
     gateway.close(START + WINDOW + 7 * DAY)
     (window,) = gateway.windows(meter)
     assert (window.window_start, window.register_from, decrypt(window.energy)[0]) == (START, START + HOUR, 5)
-
-
-# --- Sealed rows ------------------------------------------------------------------------------------------------
-
-
-def test_waiting_rows_become_one_report_a_meter_in_their_order(street):
-    epoch = street.meters[0].epoch
-    street.take([meter.detail(epoch) for _ in range(3) for meter in street.meters[:2]], START + HOUR)
-    street.close(START + HOUR)
-    street.close(START + HOUR)
-    segments = street.reports("detail-segment")
-    assert [segment.pseudonym for segment in segments] == [meter.pseudonym for meter in street.meters[:2]]
-    assert [len(segment.rows) for segment in segments] == [3, 3]
-
-
-def test_a_great_many_rows_are_split_over_reports(gateway, meter, monkeypatch):
-    monkeypatch.setattr("gateway.outbox.MAX_SEGMENT_ROWS", 4)
-    gateway.take([meter.detail(meter.epoch) for _ in range(10)], START + HOUR)
-    gateway.close(START + HOUR)
-    assert [len(segment.rows) for segment in gateway.reports("detail-segment")] == [4, 4, 2]
-    assert gateway.ledger.execute("SELECT count(*) FROM details").fetchone() == (0,)

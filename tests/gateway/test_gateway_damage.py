@@ -202,7 +202,7 @@ class Idle:
         pass
 
     def close_segments(self, now_ms):
-        return 0
+        return False
 
 
 def test_what_the_meters_still_hold_refills_what_it_can(make, meter):

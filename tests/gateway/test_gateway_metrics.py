@@ -249,7 +249,8 @@ def test_an_outbox_tells_the_type_of_what_it_signs(lived):
     outbox = Outbox(lived.ledger, IDENTITY, DEPLOYMENT, said.append)
     with lived.ledger.transaction():
         outbox.add_row(lived.meters[0].title, bytes(90))
-        outbox.close_segments(0)
+        while outbox.segments.close_some(0, everything=True):
+            pass
     assert said == [reports.DETAIL_SEGMENT]
 
 

@@ -70,6 +70,8 @@ MUST = {
     "ProtectKernelModules": ["yes"],
     "ProtectKernelTunables": ["yes"],
     "ProtectProc": ["invisible"],
+    "PrivateMounts": ["yes"],
+    "PrivateUsers": ["yes"],
     "RemoveIPC": ["yes"],
 }
 

@@ -206,7 +206,7 @@ def test_an_authentic_frame_that_is_not_understood_is_quarantined_so_that_it_blo
 def test_a_sealed_row_is_carried_as_it_came(gateway, meter):
     frame = meter.detail(TODAY)
     assert gateway.judge(meter, [frame], NOW) + gateway.judge(meter, [frame], NOW) == ["stored", "duplicate"]
-    gateway.closing.close_segments(NOW * 1000)
+    gateway.close(NOW)
     (segment,) = gateway.reports("detail-segment")
     _, blob = wire.open_uplink(CCM, meter.chain.key(keychain.UP), frame)
     assert segment.rows == [to_base64url(frame[:24] + blob)]

@@ -240,7 +240,7 @@ def test_no_command_is_documented_that_is_not_there():
 
 
 def make_targets():
-    return set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
+    return set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
 
 
 def test_every_make_target_is_documented():
@@ -260,7 +260,7 @@ def typed(text):
 
 @every_page
 def test_every_make_target_that_is_named_exists(page):
-    named_targets = set(re.findall(r"^(?:\$ )?make ([a-z][a-z-]*)\b", typed(pages()[page]), re.M))
+    named_targets = set(re.findall(r"^(?:\$ )?make ([a-z][a-z0-9-]*)\b", typed(pages()[page]), re.M))
     assert named_targets <= make_targets()
 
 
@@ -299,3 +299,14 @@ def test_there_is_a_page_for_every_room_and_the_readme_names_it():
     for folder in FOLDERS:
         if not folder.startswith("."):
             assert f"]({folder}/README.md)" in readme, folder
+
+
+def test_every_key_of_a_meter_is_documented_with_its_default():
+    tree = ast.parse((ROOT / "firmware" / "configuration.py").read_text())
+    (keys,) = (node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "KEYS")
+    real = {key: default for key, (default, _) in ast.literal_eval(keys).items()}
+    documented = rows(sections(CONFIGURATION)["meter.toml"])
+    assert difference(documented, real) == NOTHING
+    for line in re.findall(r"^\| `.*$", sections(CONFIGURATION)["meter.toml"], re.M):
+        name, _, default = (cell.strip().strip("`") for cell in line.split("|")[1:4])
+        assert default.replace("empty", "") == str(real[name]), name

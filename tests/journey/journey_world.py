@@ -398,6 +398,8 @@ class World:
     def close_due(self):
         try:
             self.closing.close(self.now_ms())
+            while self.closing.close_segments(self.now_ms()):
+                pass
         except PowerCut:
             self.restart_concentrator()
 

@@ -12,15 +12,18 @@ import msgspec
 
 from mdms import create_app
 from mdms.config import load_mdms_config
+from mdms.errors import CannotStart
 from mdms.keyholder.gate import Gate, Policy
 from mdms.keyholder.holder import KeyHolder
 from mdms.keyholder.keyring import hold, seal_log_key, seal_private_key
 from mdms.keyholder.log_file import LogFile
 from mdms.keyholder.messages import bill_request, items_request, load_request
+from mdms.keyholder.process import take_tariffs
 from mdms.keyholder.state import State
 from mdms.keyholder.vault import Scrypt
 from mdms.periods import parse_periods
 from mdms.rosters import RosterBook
+from mdms.tariffs import NO_TARIFFS
 from paillier import ENERGY_SLOTS, Encryptor, add, to_base64url
 from paillier.private.key import generate_keypair
 from protocol import documents, reports, windows, wire
@@ -177,9 +180,17 @@ class Bench:
     def policy(self, period="month", unsafe=(), k=K):
         return Policy(k, parse_periods(period), tuple(unsafe))
 
-    def holder(self, folder, now=MARCH + DAY, policy=None, book=None):
+    def holder(self, folder, now=MARCH + DAY, policy=None, book=None, tariffs=NO_TARIFFS, keyring=None):
         """A key holder with its memory in a folder; making it again there is a restart."""
-        return BenchHolder(self, Path(folder), now, policy or self.policy(), book or self.book)
+        return BenchHolder(
+            Path(folder),
+            now,
+            policy or self.policy(),
+            book or self.book,
+            tariffs,
+            keyring or self.keyring,
+            self.log_key,
+        )
 
     def write(self, folder, **keyholder):
         """Write a whole deployment with its two configurations; returns (mdms.toml, keyholder.toml)."""
@@ -220,13 +231,18 @@ class Bench:
 class BenchHolder:
     """A key holder in this process, asked in documents and answering in dictionaries."""
 
-    def __init__(self, bench, folder, now, policy, book):
+    def __init__(self, folder, now, policy, book, tariffs, keyring, log_key):
         self.clock = ManualClock(now)
         self.state = State(folder / "keyholder.sqlite3")
         self.log_path = folder / "release-log.jsonl"
         self.log_file = LogFile(self.log_path, self.state)
-        gate = Gate(policy, book, DEPLOYMENT)
-        self.holder = KeyHolder(gate, bench.keyring, self.state, self.log_file, bench.log_key, DEPLOYMENT, self.clock)
+        try:
+            take_tariffs(self.state, tariffs, None if now is None else now * 1000)
+        except CannotStart:
+            self.state.close()
+            raise
+        gate = Gate(policy, book, DEPLOYMENT, tariffs)
+        self.holder = KeyHolder(gate, keyring, self.state, self.log_file, log_key, DEPLOYMENT, self.clock)
 
     def answer(self, message):
         return self.holder.answer(message)

@@ -9,6 +9,7 @@ import msgspec
 from Crypto.Cipher import AES
 from Crypto.PublicKey import ECC
 from mdms_bench import DEPLOYMENT, MARCH, pseudonym
+from tariff_bench import flat, write_tariffs
 
 from mdms import create_app
 from mdms.accounts.users import add_user
@@ -88,12 +89,13 @@ def configure_pages(bench, folder, config, customers, **more):
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)
     (folder / "release-log.jsonl").touch()
+    write_tariffs(folder / "tariffs", bench.operator, flat())
     values = {
         "session_key": "session.key",
         "envelopes": "envelopes",
         "release_log": "release-log.jsonl",
         "log_key": documents.to_base64url(public_key_bytes(bench.log_key)),
-        "tariff_micro_per_kwh": 312_500,
+        "tariffs": "tariffs",
         **more,
     }
     written = [line for line in config.read_text().splitlines() if line.partition(" = ")[0] not in values]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from mdms.ingest import routes
+from mdms.problems import PROBLEM_JSON
 from protocol.reports import Batch
 
 PATH = "/api/v1/reports"
@@ -44,14 +45,14 @@ NOT_A_BATCH = {
 @pytest.mark.parametrize("name", NOT_A_BATCH)
 def test_what_is_no_batch_is_a_400_with_a_reason(web, name):
     answer = web.client.post(PATH, data=NOT_A_BATCH[name], content_type=JSON)
-    assert (answer.status_code, answer.mimetype) == (400, JSON)
-    assert 0 < len(answer.get_json()["error"]) < 300
+    assert (answer.status_code, answer.mimetype) == (400, PROBLEM_JSON)
+    assert 0 < len(answer.get_json()["detail"]) < 300
 
 
 def test_a_body_above_a_mebibyte_is_a_413(web):
     for body in (b" " * (1 << 20) + b" ", b'{"reports": "' + b"A" * (1 << 20) + b'"}'):
         answer = web.client.post(PATH, data=body, content_type=JSON)
-        assert (answer.status_code, answer.mimetype) == (413, JSON)
+        assert (answer.status_code, answer.mimetype) == (413, PROBLEM_JSON)
 
 
 def test_a_compressed_body_is_a_415_and_is_not_unfolded(web):
@@ -59,14 +60,14 @@ def test_a_compressed_body_is_a_415_and_is_not_unfolded(web):
     for encoding in ("gzip", "deflate", "br", "gzip, gzip", "x"):
         headers = {"Content-Encoding": encoding}
         answer = web.client.post(PATH, data=bomb, content_type=JSON, headers=headers)
-        assert (answer.status_code, answer.mimetype) == (415, JSON)
+        assert (answer.status_code, answer.mimetype) == (415, PROBLEM_JSON)
 
 
 def test_another_content_type_is_a_415(web, north):
     body = msgspec.json.encode(Batch([north.load()]))
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "/"):
         answer = web.client.post(PATH, data=body, content_type=content_type)
-        assert (answer.status_code, answer.mimetype) == (415, JSON)
+        assert (answer.status_code, answer.mimetype) == (415, PROBLEM_JSON)
     answer = web.client.post(PATH, data=body, content_type="application/json; charset=utf-8")
     assert answer.status_code == 200
 
@@ -74,7 +75,7 @@ def test_another_content_type_is_a_415(web, north):
 def test_other_methods_and_paths_are_refused_in_json(web):
     for method, path, code in (("GET", PATH, 405), ("PUT", PATH, 405), ("POST", "/", 404), ("GET", "/x/%00", 404)):
         answer = web.client.open(path, method=method)
-        assert (answer.status_code, answer.mimetype) == (code, JSON)
+        assert (answer.status_code, answer.mimetype) == (code, PROBLEM_JSON)
 
 
 def test_health_is_told(web):
@@ -87,7 +88,7 @@ def test_a_storage_that_fails_is_a_503_so_that_the_reports_are_sent_again(web, n
 
     monkeypatch.setattr(routes, "admit", fail)
     answer = web.post([north.load()])
-    assert (answer.status_code, answer.mimetype) == (503, JSON)
+    assert (answer.status_code, answer.mimetype) == (503, PROBLEM_JSON)
     assert "disk" not in answer.get_data(as_text=True)
 
 

@@ -7,8 +7,9 @@ from mdms_bench import DAY, DEPLOYMENT, INTERVAL, MARCH, Bench, pseudonym, row
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from mdms.ingest import admission
+from mdms.ingest import entries
 from mdms.ingest.judgement import judge
+from mdms.portal.questions import rows_behind
 from mdms.rosters import RosterBook
 from mdms.tables import reports as report_table
 from protocol import documents, reports, wire
@@ -17,6 +18,7 @@ from protocol.rosters import Member
 from protocol.windows import WINDOW_S
 
 ME = pseudonym("north", 0)
+ANOTHER_ROW = "another row of this meter, salt and counter is stored"
 
 
 def test_every_kind_of_report_is_stored(web, north):
@@ -163,6 +165,35 @@ def test_another_row_under_the_same_number_is_a_conflict(web, north):
     assert len(list(web.store.conflicts())) == 3
 
 
+@pytest.mark.parametrize("order", ["live first", "hour first", "no live at all", "in one batch"])
+def test_a_row_is_stored_once_whichever_way_it_comes_first(web, north, order):
+    rows = [row(number) for number in range(1, 5)]
+    live, hour = [north.segment([each]) for each in rows[:3]], north.segment(rows)
+    if order == "live first":
+        assert web.verdicts(live) == ["stored"] * 3
+        assert web.verdicts([hour]) == ["stored"], "it has a row that did not come live"
+        assert web.verdicts([hour]) == ["duplicate"]
+    elif order == "hour first":
+        assert web.verdicts([hour]) == ["stored"]
+        assert web.verdicts(live) == ["duplicate"] * 3
+    elif order == "in one batch":
+        assert web.verdicts([*live, hour, *live]) == ["stored"] * 4 + ["duplicate"] * 3
+    else:
+        assert web.verdicts([hour, hour]) == ["stored", "duplicate"]
+    assert list(web.store.rows_of(ME)) == rows
+    assert [number for number, _ in rows_behind(web.store, ME, 0)] == [1, 2, 3, 4], "a page is given each once"
+
+
+def test_an_hour_that_contradicts_a_live_row_names_it_every_time_it_comes(web, north):
+    assert web.verdicts([north.segment([row(2)])]) == ["stored"]
+    other = north.segment([row(1), row(2, blob=b"x" * 66)])
+    for _ in range(2):
+        [item] = web.post([other]).get_json()["verdicts"]
+        assert (item["verdict"], item["reason"]) == ("conflict", f"{ANOTHER_ROW}: {row(2)[12:16].hex()}/2")
+    assert list(web.store.rows_of(ME)) == [row(2)]
+    assert len(list(web.store.conflicts())) == 1, "kept aside once"
+
+
 def test_rows_of_the_highest_counter_are_stored(web, north):
     highest = row((1 << 64) - 1)
     assert web.verdicts([north.segment([highest, row(0)])]) == ["stored"]
@@ -184,7 +215,7 @@ def test_a_batch_is_whole_or_not_at_all(web, north, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(admission, "_admit_window", crash)
+        broken.setattr(entries, "_window", crash)
         with pytest.raises(KeyboardInterrupt):
             web.post([north.load(), north.window()])
     assert web.store.undecided_loads(MARCH + DAY) == []
@@ -194,16 +225,16 @@ def test_a_batch_is_whole_or_not_at_all(web, north, monkeypatch):
 def test_two_uploads_at_the_same_time_store_once(web, north, monkeypatch):
     # The other upload commits between this one's look and its insert: the unique key makes it look again.
     load = north.load()
-    real = admission._keep_report
+    real = entries.Entries.write
     raced = []
 
-    def slow(connection, item):
+    def slow(noted):
         if not raced:
-            raced.append(item)
+            raced.append(noted)
             raise IntegrityError("insert", {}, Exception("unique"))
-        real(connection, item)
+        real(noted)
 
-    monkeypatch.setattr(admission, "_keep_report", slow)
+    monkeypatch.setattr(entries.Entries, "write", slow)
     assert web.verdicts([load]) == ["stored"]
     assert web.verdicts([load]) == ["duplicate"]
 

@@ -39,7 +39,10 @@ def test_the_migrations_make_exactly_the_tables_of_today(url):
 def test_the_first_version_comes_forward_with_its_rows(url):
     fill_first_version(url)
     store = Store(url)
-    assert [bill.import_mwh for bill in store.bills()] == [7]
+    [bill] = store.bills()
+    assert (bill.import_mwh, bill.tariff, bill.adjusted) == (7, None, 0)
+    # A bill of before there were bands is one sum of all its windows.
+    assert [(one.bands, one.windows, one.import_mwh) for one in bill.sums] == [((), bill.windows, 7)]
     assert [load.document.content_bytes() for load in store.undecided_loads(MARCH)] == [b"content"]
     mine = sorted((epoch, counter) for name, epoch, counter in rows_of_the_first_version() if name == ME)
     found = rows_behind(store, ME, 0)
@@ -61,7 +64,7 @@ def test_tables_of_before_the_migrations_are_taken_over(url):
 def test_a_second_start_changes_nothing(url):
     for _ in range(2):
         Store(url).close()
-    assert run(url, ("SELECT version_num FROM alembic_version", {})) == [("0003",)]
+    assert run(url, ("SELECT version_num FROM alembic_version", {})) == [("0006",)]
 
 
 def test_a_step_that_fails_leaves_the_version_before(url):

@@ -126,8 +126,8 @@ def test_only_bills_of_one_key_share_a_pack(bench, north, south, holder, policy)
         for street, meter in ((north, 0), (south, 0), (north, 1))
     ]
     assert all(isinstance(permit, Permit) for permit in permits)
-    named = {str(number): permit for number, permit in enumerate(permits)}
-    assert opening._packs(named) == {north.public.fingerprint: ["0", "2"]}
+    sums = [opening._Sum(number, "", permit, permit.parts[0], 0) for number, permit in enumerate(permits)]
+    assert opening._packs(sums) == {north.public.fingerprint: [sums[0], sums[2]]}
     assert opening.may_be_packed(permits)
     assert not opening.may_be_packed(permits[:2])
 

@@ -8,6 +8,7 @@ import pytest
 from mdms_bench import DAY, DEPLOYMENT, MARCH, pseudonym
 from pages_bench import BenchPages, post_json, token_of
 
+from mdms.billing import BillSum
 from mdms.portal import challenges
 from mdms.store import Bill
 from protocol import logins
@@ -186,12 +187,17 @@ def test_the_envelope_is_the_operators_and_opens_with_the_key(pages):
 
 def test_bills_are_the_customers_own_with_their_price(pages):
     for account, energy in ((pages.me.account, 1_000_000_000), (pages.other.account, 7)):
-        pages.store.keep_bill(Bill(account, MARCH, MARCH + 31 * DAY, energy, 5, 248, 3, "released"), [], b"{}")
+        sums = (BillSum(0, (("all", 248),), 248, 245, energy, 5),)
+        bill = Bill(account, MARCH, MARCH + 31 * DAY, energy, 5, 248, 3, "released", adjusted=1, sums=sums)
+        pages.store.keep_bill(bill, [], b"{}")
     refused = Bill(pages.me.account, MARCH + 31 * DAY, MARCH + 61 * DAY, None, None, 0, 0, "no_energy")
     pages.store.keep_bill(refused, [], b"{}")
     answer = pages.as_customer(pages.me).get(f"/portal/accounts/{pages.me.account}/bills.json").get_json()
-    assert answer["price"] == "EUR 0.3125"
-    assert [bill["amount"] for bill in answer["bills"]] == [None, "EUR 312.50"]
+    assert answer["tariff"] == "house version 1: all EUR 0.3125 per imported kWh"
+    # A period without energy costs its standing charge, of which this tariff has none.
+    assert [bill["amount"] for bill in answer["bills"]] == ["EUR 0.00", "EUR 312.50"]
+    assert answer["bills"][1]["sums"] == [{"bands": ["all"], "import_mwh": 1_000_000_000, "export_mwh": 5}]
+    assert answer["bills"][1]["adjusted"] == 1
     assert answer["bills"][1]["period"] == "2026-03-01 to 2026-03-31"
     assert "joins the next bill" in answer["bills"][0]["why"]
     assert answer["bills"][1]["import_mwh"] == 1_000_000_000

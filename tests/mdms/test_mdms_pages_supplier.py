@@ -5,6 +5,7 @@ import json
 import pytest
 from mdms_bench import DAY, INTERVAL, MARCH, pseudonym
 
+from mdms.billing import BillSum
 from mdms.reasons import WORDS, words
 from mdms.store import Bill, LoadRelease
 from protocol.documents import to_base64url
@@ -87,7 +88,9 @@ def test_an_unknown_neighbourhood_does_not_exist(pages):
 
 def test_a_bill_has_its_energy_price_amount_and_marks(pages):
     end = MARCH + 31 * DAY
-    pages.store.keep_bill(Bill(pages.me.account, MARCH, end, 123_456_789, 5_000_000, 248, 3, "released"), [], b"x")
+    sums = (BillSum(0, (("all", 248),), 248, 245, 123_456_789, 5_000_000),)
+    bill = Bill(pages.me.account, MARCH, end, 123_456_789, 5_000_000, 248, 3, "released", adjusted=2, sums=sums)
+    pages.store.keep_bill(bill, [], b"x")
     pages.store.keep_bill(Bill(pages.other.account, MARCH, end, None, None, 2, 0, "period_too_short"), [], b"x")
     page = pages.signed_in("sue").get("/supplier/bills").text
     for text in (
@@ -97,6 +100,8 @@ def test_a_bill_has_its_energy_price_amount_and_marks(pages):
         "EUR 38.58",
         "EUR 0.3125",
         "in 3 of 248 windows",
+        "adjustment: 2 windows of earlier periods",
+        "all 123.457",
         "joins the next bill",
     ):
         assert text in page, text

@@ -52,8 +52,9 @@ def test_a_day_is_published_with_what_proves_it(utility, tmp_path):
     total = sum(map(energy, range(METERS)))
     assert rows(out / "loads.csv")[1] == f"north,2026-03-01T00:15Z,12,10,{total},7"
     assert len(rows(out / "loads.csv")) == done.loads == 2 * LOADS
+    key = utility.bench.north.public.fingerprint
     assert rows(out / "bills.csv") == sorted(
-        f"north,{pseudonym('north', meter)},2026-03-01T00:00Z,2026-03-02T00:00Z,7,7,0" for meter in range(3)
+        f"north,{pseudonym('north', meter)},2026-03-01T00:00Z,2026-03-02T00:00Z,7,7,0,,{key}" for meter in range(3)
     )
     assert done.reports == len((out / "reports.jsonl").read_text().splitlines()) == 2 * LOADS + 3 * 7
     for name in ("north.json", "south.json"):
@@ -65,8 +66,9 @@ def test_the_period_of_who_left_ends_with_the_tenancy(tmp_path):
     (tmp_path / "utility").mkdir()
     utility = Utility(tmp_path / "utility", lambda north: [north.make_roster(2, noon, north.members[1:])])
     utility.publish(tmp_path / "out")
-    left = f"north,{pseudonym('north', 0)},2026-03-01T00:00Z,2026-03-01T12:00Z,3,3,0"
-    stayed = f"north,{pseudonym('north', 1)},2026-03-01T00:00Z,2026-03-02T00:00Z,7,7,0"
+    key = utility.bench.north.public.fingerprint
+    left = f"north,{pseudonym('north', 0)},2026-03-01T00:00Z,2026-03-01T12:00Z,3,3,0,,{key}"
+    stayed = f"north,{pseudonym('north', 1)},2026-03-01T00:00Z,2026-03-02T00:00Z,7,7,0,,{key}"
     assert {left, stayed} < set(rows(tmp_path / "out" / "bills.csv"))
     [bills] = [batch for batch in batches_in(tmp_path / "out") if batch.kind == "bills"]
     assert {item.pseudonym: item.period_end for item in bills.items} == {
@@ -174,7 +176,7 @@ def test_what_was_released_before_there_were_proofs_is_counted_and_left_out(util
     done = utility.publish(tmp_path / "out", bills_of=None)
     assert (done.loads, done.unproved) == (LOADS, LOADS)
     forget_proofs(utility.store)
-    with pytest.raises(CannotPublish, match="8 sums were released before there were proofs"):
+    with pytest.raises(CannotPublish, match="8 sums were released without a proof"):
         utility.publish(tmp_path / "none", bills_of=None)
 
 

@@ -59,15 +59,15 @@ def test_only_the_neighbourhoods_own_concentrator_is_answered(web, north, south)
     ):
         answer = ask(web, document)
         assert answer.status_code == 403
-        assert answer.get_json()["error"].startswith(reason)
-        assert set(answer.get_json()) == {"error"}
+        assert answer.get_json()["detail"].startswith(reason)
+        assert set(answer.get_json()) == {"type", "title", "status", "detail"}
 
 
 def test_a_question_that_was_asked_at_another_time_is_refused(web, north):
     now = int(time.time())
     for asked in (now - 2 * FRESH_S, now + 2 * FRESH_S, MARCH):
         answer = ask(web, question(north, asked=asked))
-        assert (answer.status_code, "clock" in answer.get_json()["error"]) == (403, True)
+        assert (answer.status_code, "clock" in answer.get_json()["detail"]) == (403, True)
 
 
 def test_an_earlier_concentrator_of_the_neighbourhood_is_not_answered(north):
@@ -90,7 +90,7 @@ def test_what_is_no_document_gets_a_reason_and_nothing_else(web):
         (b"{}", "text/plain", 415),
     ):
         answer = web.client.post("/api/v1/standing", data=body, content_type=kind)
-        assert (answer.status_code, set(answer.get_json())) == (status, {"error"})
+        assert (answer.status_code, set(answer.get_json())) == (status, {"type", "title", "status", "detail"})
 
 
 def test_a_page_ends_and_the_next_goes_on_behind_it(web, north, monkeypatch):

@@ -29,6 +29,7 @@ MODULES = (
     "test_meter_events",
     "test_meter_lengths",
     "test_meter_instrument",
+    "test_meter_console",
     "test_meter_power_cuts",
     "test_meter_flash_cuts",
     "test_meter_unusable",

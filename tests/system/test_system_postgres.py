@@ -9,13 +9,15 @@ from alembic.migration import MigrationContext
 from mdms_bench import DAY, MARCH
 from migration_bench import ME, OTHER, fill_first_version, rows_of_the_first_version, run, tables
 from pages_bench import BenchPages
-from postgres import Postgres
 from sqlalchemy import create_engine
 
+from mdms.accounts.tokens import add_token
 from mdms.errors import CannotStart
+from mdms.operation.prune import prune
 from mdms.portal.questions import rows_behind
 from mdms.store import Bill, Store
 from mdms.tables import metadata
+from scripts.postgres import Postgres
 
 
 @pytest.fixture(scope="module")
@@ -93,4 +95,14 @@ def test_the_pages_answer_alike(bench, tmp_path, url):
     for address in ("/supplier/", "/supplier/bills", "/supplier/neighbourhoods/north/loads.json"):
         assert supplier.get(address).status_code == 200
     assert "EUR 312.50" in supplier.get("/supplier/bills", query_string={"after": "\0"}).text
+    for address in ("loads", "completeness"):
+        assert supplier.get(f"/api/v1/neighbourhoods/north/{address}").status_code == 200
+    bills = supplier.get("/api/v1/bills", query_string={"start": MARCH}).get_json()["bills"]
+    assert [(bill["amount"], bill["import_mwh"]) for bill in bills] == [("EUR 312.50", 10**9)]
+    token = add_token(pages.store, "t", "third-party", 1)
+    headers = {"Authorization": f"Bearer {token}"}
+    assert pages.client().get("/api/v1/neighbourhoods", headers=headers).status_code == 200
+    assert pages.client().get("/readyz").status_code == 200
+    assert prune(pages.store, bench.book, 1 << 16) == 12
+    assert client.get(f"/portal/accounts/{pages.me.account}/rows.json").get_json()["rows"] == ""
     pages.close()

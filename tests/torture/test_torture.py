@@ -13,7 +13,7 @@ from gateway.ledger import Ledger
 from scripts.torture import failures, planted
 from scripts.torture.__main__ import main
 from scripts.torture.causes import NO_BYTES, NO_PAGES, Limit, Line
-from scripts.torture.disk import CREATE, DELETE, OK, SYNC, TRUNCATE, WRITE, Operation, watched
+from scripts.torture.disk import CREATE, DELETE, IOERR_WRITE, OK, SYNC, TRUNCATE, WRITE, Operation, watched
 from scripts.torture.failures import LENGTHS, Failing, fail
 from scripts.torture.frames import flood
 from scripts.torture.kills import kill
@@ -47,6 +47,32 @@ def test_every_commit_of_the_real_ledger_ends_with_a_sync_of_its_log(tmp_path):
         seen.clear()
         concentrator.ledger.close()
     assert {each.kind for each in seen} == {WRITE, SYNC, TRUNCATE, DELETE}
+
+
+def test_a_ledger_lets_go_of_its_file_where_the_disk_refuses_its_first_or_last_word(tmp_path):
+    """What lives on would close at some later moment, and would write then."""
+    refused = []
+
+    def watch(operation):
+        return IOERR_WRITE if refused and operation.kind == WRITE else OK
+
+    with quiet(), watched(watch):
+        kept = Ledger(tmp_path / LEDGER)
+        with kept.transaction():
+            kept.set_fact("a fact", 1)
+        refused.append(True)
+        with pytest.raises(sqlite3.OperationalError) as closing:
+            kept.close()
+        with pytest.raises(sqlite3.OperationalError) as opening:
+            Ledger(tmp_path / LEDGER)
+        refused.clear()
+        again = Ledger(tmp_path / LEDGER)
+        assert again.fact("a fact", 0) == 1
+        again.close()
+    for error in (closing, opening):
+        assert "disk I/O error" in str(error.value)
+    with pytest.raises(sqlite3.ProgrammingError):
+        kept.execute("SELECT 1")
 
 
 def test_behind_the_watch_nothing_is_watched(tmp_path):

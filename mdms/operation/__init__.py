@@ -1,0 +1,1 @@
+"""What keeps an MDMS running: health, metrics, looking at a configuration and at a living installation, pruning."""
