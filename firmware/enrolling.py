@@ -2,10 +2,11 @@
 
 Replacing forgets what belongs to the old enrolment: keys, registers, waiting frames, lengths. A power cut on the way
 leaves a marker, and the next start goes on from there: never the new keys with the old registers.
-The invocation counter is kept: it does no harm under new keys, and under the old ones it must never go back.
+The invocation counter is kept: it does no harm under new keys, and under the old ones it must never go back. A damaged
+one begins anew, under the new keys.
 """
 
-from firmware.meter import lengths, store
+from firmware.meter import counter, lengths, store
 from firmware.meter.keys import Keys, provision
 
 _MARKER = "replacing"
@@ -39,6 +40,7 @@ def finish(storage):
     if replaced:
         store.erase(storage)
         lengths.erase(storage)
+        counter.erase_damaged(storage)
     storage.replace(_MARKER, b"")
     return replaced
 

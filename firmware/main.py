@@ -61,7 +61,7 @@ def build_anyway(board, sensor, interval_s, detail_s, provisioning=None, quality
         say("%s: energy is counted, no reading is sent; enrol this meter anew" % error)
     except ValueError as error:
         say("%s: energy is counted, nothing is sent; enrol this meter anew" % error)
-        return _silent(board, sensor, say)
+        return _silent(board, sensor, say, str(error))
     from firmware.meter.counting import Counting  # noqa: PLC0415 - a sound meter has no memory to spare for it
 
     keys = Keys(board.storage)
@@ -77,17 +77,18 @@ def build_anyway(board, sensor, interval_s, detail_s, provisioning=None, quality
     return Meter(keys, store, link, Counting(sensor, store, clock, keys, events), clock, events, sensor)
 
 
-def _silent(board, sensor, say):
+def _silent(board, sensor, say, trouble):
     from firmware.meter.counting import Counting, Silent  # noqa: PLC0415
 
+    silent = Silent(trouble)
     try:
         store = Store(board.storage)
     except ValueError:
         store = Store(board.storage, name="kept")
     if sensor is None:
         held = calibration.load(board.storage)
-        sensor = Measuring(board.converter, held, lambda: None, lambda code, text: None, say)
-    return Meter(None, store, Silent(), Counting(sensor, store), Clock(), None, sensor)
+        sensor = Measuring(board.converter, held, lambda: None, silent.notice, say)
+    return Meter(None, store, silent, Counting(sensor, store), Clock(), silent, sensor)
 
 
 async def run(meter, board, host, port):

@@ -34,7 +34,7 @@ def start(storage=None):
     values = settings.values
     sensor = None if getattr(board, "converter", None) else Unconnected()
     meter = main.build_anyway(board, sensor, values["interval_s"], values["detail_s"], say=_say)
-    if settings.trouble and meter.events:
+    if settings.trouble:
         meter.events.notice(wire.DATA_UNUSABLE, "configuration")
     asyncio.run(_run(meter, board, settings))
 

@@ -19,7 +19,7 @@ def status(version, meter, settings, monotonic_ms, signal_dbm=None):
         "link": _link(meter.link, settings.values, monotonic_ms, signal_dbm),
         "store": store(meter.store),
         "sensor": sensor(meter.sensor),
-        "trouble": settings.trouble,
+        "trouble": settings.trouble or getattr(meter.link, "trouble", None),
     }
 
 

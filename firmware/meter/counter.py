@@ -55,9 +55,17 @@ def pack(reserved):
     return record + struct.pack(">I", binascii.crc32(record))
 
 
+def erase_damaged(storage):
+    """Let a counter that cannot be read begin anew. Only new keys may: under the old ones its numbers are used."""
+    try:
+        _stored(storage)
+    except ValueError:
+        storage.replace(_NAME, b"")
+
+
 def _stored(storage):
     data = storage.read(_NAME)
-    if data is None:
+    if not data:
         return 0
     reserved = struct.unpack(">Q", data[:8])[0] if len(data) == 12 else 0
     if pack(reserved) != data:

@@ -33,10 +33,17 @@ class Counting:
 
 
 class Silent:
-    """In the place of a Link: sends nothing, takes nothing."""
+    """In the place of a Link and of the Events: sends nothing, takes nothing, has nobody to tell."""
 
     counts = {}
     acknowledged_ms = None
+
+    def __init__(self, trouble):
+        """``trouble``: what is wrong, for the console."""
+        self.trouble = trouble
+
+    def notice(self, code, text):
+        """What is to be reported has been said on the console."""
 
     def connected(self):
         """Nothing begins anew."""

@@ -70,7 +70,9 @@ def parse_state(payload):
     """Return the State of a STATE."""
     fields = struct.unpack(_STATE, payload[: struct.calcsize(_STATE)])
     account = Account(*fields[8:15]) if fields[7] else None
-    return State(*(fields[1:7] + (account, Registers(*fields[15:17]), Registers(*fields[17:19]))))  # pyright: ignore[reportCallIssue]
+    sequence, before, dropped, aged, told_overflowed, told_aged = fields[1:7]
+    registers, spare = Registers(fields[15], fields[16]), Registers(fields[17], fields[18])
+    return State(sequence, before, dropped, aged, told_overflowed, told_aged, account, registers, spare)
 
 
 def parse_period(payload):

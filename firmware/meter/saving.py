@@ -51,12 +51,12 @@ class Saving:
             return given
         if given.import_mwh is None:
             self._left = Registers(*extra)
-            return Measured(*(tuple(given[:6]) + tuple(ZERO)))
+            return _changed(given, given.import_mwh, given.export_mwh, given.quality, ZERO)
         self._left = ZERO
-        if self._unbroken(start_s):
-            energies = (given.import_mwh + extra[0], given.export_mwh + extra[1], given.quality | wire.ESTIMATED)
-            return Measured(*(energies + tuple(given[3:6]) + tuple(ZERO)))
-        return Measured(*(tuple(given[:6]) + extra))  # pyright: ignore[reportCallIssue]
+        if not self._unbroken(start_s):
+            return _changed(given, given.import_mwh, given.export_mwh, given.quality, extra)
+        import_mwh, export_mwh = given.import_mwh + extra[0], given.export_mwh + extra[1]
+        return _changed(given, import_mwh, export_mwh, given.quality | wire.ESTIMATED, ZERO)
 
     def _unbroken(self, start_s):
         """Say whether the period's interval follows one of which there is a reading, or will be."""
@@ -64,3 +64,8 @@ class Saving:
         interval_s = account.interval_s
         begins = start_s - start_s % interval_s
         return account.sealed_until and begins <= -(-account.sealed_until // interval_s) * interval_s
+
+
+def _changed(given, import_mwh, export_mwh, quality, before):
+    volts, amperes, factor = given.decivolts, given.centiamperes, given.power_factor
+    return Measured(import_mwh, export_mwh, quality, volts, amperes, factor, before[0], before[1])

@@ -81,7 +81,7 @@ def status_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("firmware", found["version"]),
         ("MicroPython", f"{found['system']['micropython']}, {found['system']['machine']}"),
         ("memory", f"{found['system']['free_bytes']} bytes free"),
-        ("meter", found["title"]),
+        ("meter", found["title"] or "none that reports: it counts energy and sends nothing; enrol it anew"),
         ("running", f"{found['uptime_s']} s since its start"),
         ("clock", _clock(clock)),
         ("link", _link(link)),

@@ -62,7 +62,7 @@ def test_a_damaged_counter_is_refused():
     whole = counter.pack(640)
     for place in range(len(whole)):
         storage = bench.Storage()
-        for damaged in (whole[:place], whole[:place] + bytes((whole[place] ^ 1,)) + whole[place + 1 :]):
+        for damaged in (whole[:place] or b"x", whole[:place] + bytes((whole[place] ^ 1,)) + whole[place + 1 :]):
             storage.pieces["counter"] = damaged
             try:
                 Counter(storage, SECRET, constant)

@@ -5,6 +5,7 @@ import flash_cuts
 from bench import INTERVAL_S, World
 
 import firmware.main
+from firmware import configuration, enrolling, status
 from firmware.meter.store import Store
 from protocol import wire
 
@@ -123,6 +124,32 @@ def test_the_energy_that_was_counted_meanwhile_enters_the_registers_of_a_meter_t
     last = max(world.concentrator.readings)
     reading = world.concentrator.readings[last][0]
     assert reading.import_register + reading.export_register == sum(world.meter.store.registers)
+
+
+def test_a_meter_that_only_counts_answers_its_console():
+    world = lived()
+    spoil(world, "keys")
+    boot(world)
+    known = status.status("0", world.meter, configuration.defaults(None), 0)
+    assert (known["title"], known["link"]["acknowledged_s_ago"]) == (None, None)
+    assert known["store"]["begun"]
+    assert known["trouble"] == "the stored keys are damaged"
+
+
+def test_new_keys_let_a_damaged_counter_begin_anew_and_keep_a_whole_one():
+    world = lived()
+    whole = world.storage.pieces["counter"]
+    other = bench.Enrolled(b"\x09" * 8, world.enrolled.epoch, b"new")
+    enrolling.enrol(world.storage, other.provisioning(), replace=True)
+    assert world.storage.pieces["counter"] == whole
+    spoil(world, "counter")
+    _, said = boot(world)
+    assert "counter" in said[0]
+    third = bench.Enrolled(b"\x0a" * 8, world.enrolled.epoch, b"newer")
+    enrolling.enrol(world.storage, third.provisioning(), replace=True)
+    _, said = boot(world)
+    assert said == []
+    assert world.meter.keys.enrolment.system_title == b"\x0a" * 8
 
 
 def test_nothing_is_taken_for_damaged_that_is_whole():
