@@ -17,7 +17,7 @@ from scripts.hil.rp2040 import FLASH_BYTES, Rp2040, flash_image
 pytestmark = pytest.mark.timeout(1800)
 
 INTERVAL_S = 10
-HEAP_BYTES = 65536
+HEAP_BYTES = 65536  # of what lives, garbage aside
 AMPERES = 8.0
 # A clamp of 20 A a volt around the middle of the range, and the calibration that says so: the emulated converter
 # gives a 4096th of 3.3 V a count.
@@ -110,7 +110,7 @@ def check_first_run(console, starts, say):
     parts = ", ".join(f"{each['heap']} with the {each['with']}" for each in heaps if "with" in each)
     say(f"RP2040: bytes of heap in use at the start: {parts}")
     peak = max(each["heap"] for each in heaps)
-    say(f"RP2040: at most {peak} bytes of heap in use, of {HEAP_BYTES} that it has here")
+    say(f"RP2040: at most {peak} bytes of heap in use after a collection, of {HEAP_BYTES} allowed")
     assert 0 < peak <= HEAP_BYTES
     last = console.figures("lost")[-1]
     say(f"RP2040: nothing else ran for {last['late']} ms at most; {last['lost']} turns of the converter lost")
