@@ -5,6 +5,7 @@ import flash_cuts
 from bench import INTERVAL_S, World
 
 import firmware.main
+from firmware import configuration, status
 from firmware.meter.store import Store
 from protocol import wire
 
@@ -81,6 +82,14 @@ def test_a_meter_without_keys_counts_and_sends_nothing():
     pass_hours(world, clamp, 5)
     assert not world.concentrator._frames
     assert counted(world, "ring") >= 20 * 61000 - 200000
+
+
+def test_a_meter_without_usable_keys_still_answers_at_its_console():
+    world = lived()
+    spoil(world, "keys")
+    boot(world)
+    told = status.status("0", world.meter, configuration.defaults(None), world.board.monotonic_ms())
+    assert (told["title"], told["clock"]["utc_s"], told["link"]["acknowledged_s_ago"]) == (None, None, None)
 
 
 def test_a_damaged_store_is_told_and_sends_no_reading_and_what_was_damaged_stays():
