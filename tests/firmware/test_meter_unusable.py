@@ -84,6 +84,14 @@ def test_a_meter_without_keys_counts_and_sends_nothing():
     assert counted(world, "ring") >= 20 * 61000 - 200000
 
 
+def test_a_meter_without_usable_keys_still_answers_at_its_console():
+    world = lived()
+    spoil(world, "keys")
+    boot(world)
+    told = status.status("0", world.meter, configuration.defaults(None), world.board.monotonic_ms())
+    assert (told["title"], told["clock"]["utc_s"], told["link"]["acknowledged_s_ago"]) == (None, None, None)
+
+
 def test_a_damaged_store_is_told_and_sends_no_reading_and_what_was_damaged_stays():
     world = lived()
     readings = dict(world.concentrator.readings)

@@ -17,7 +17,7 @@ from scripts.hil.rp2040 import FLASH_BYTES, Rp2040, flash_image
 pytestmark = pytest.mark.timeout(1800)
 
 INTERVAL_S = 10
-HEAP_BYTES = 65536
+HEAP_BYTES = 65536  # of what lives, garbage aside
 AMPERES = 8.0
 # A clamp of 20 A a volt around the middle of the range, and the calibration that says so: the emulated converter
 # gives a 4096th of 3.3 V a count.
@@ -96,7 +96,7 @@ def test_a_flashed_meter_measures_reports_in_time_within_its_heap_and_survives_a
             with Console(board.console.path) as console:
                 after = concentrator.await_intervals(len(starts) + 1, PATIENCE_S, console.sound)
         assert after[: len(starts)] == starts
-        check_details(concentrator)
+        check_details(concentrator, starts[-1] + INTERVAL_S)
 
 
 def check_first_run(console, starts, say):
@@ -110,7 +110,7 @@ def check_first_run(console, starts, say):
     parts = ", ".join(f"{each['heap']} with the {each['with']}" for each in heaps if "with" in each)
     say(f"RP2040: bytes of heap in use at the start: {parts}")
     peak = max(each["heap"] for each in heaps)
-    say(f"RP2040: at most {peak} bytes of heap in use, of {HEAP_BYTES} that it has here")
+    say(f"RP2040: at most {peak} bytes of heap in use after a collection, of {HEAP_BYTES} allowed")
     assert 0 < peak <= HEAP_BYTES
     last = console.figures("lost")[-1]
     say(f"RP2040: nothing else ran for {last['late']} ms at most; {last['lost']} turns of the converter lost")
@@ -136,14 +136,16 @@ def check_energy(figures, say):
     assert all(0 <= each["converted"] - each["turns"] <= rate_hz for each in figures)
 
 
-def check_details(concentrator):
-    """What came is what the ADC was fed with, and no register ever went back, over the power cut."""
+def check_details(concentrator, cut_s):
+    """What came is what the ADC was fed with, and no register ever went back, over the power cut behind ``cut_s``."""
     assert no_conflict(concentrator.counts())
     details = concentrator.details()
-    assert len(details) >= 3
+    assert len(details) >= 3 and details[1].end <= cut_s
     for detail in details:
-        # A period ends with a block, which is up to 0.22 s, and one is looked for up to 0.2 s late.
-        assert detail.import_mwh == pytest.approx(EXPECTED_MWH, rel=0.05)
+        # A period ends with a block, which is up to 0.22 s, and one is looked for up to 0.2 s late. The one in which
+        # the power came back holds what was measured since.
+        assert detail.import_mwh <= 1.05 * EXPECTED_MWH
+        assert detail.end > cut_s or detail.import_mwh >= 0.95 * EXPECTED_MWH
     for before, behind in pairwise(details):
         assert behind.import_register == before.import_register + behind.import_mwh
 
