@@ -10,12 +10,11 @@ import structlog
 from prometheus_client import Gauge
 
 from gateway import __main__ as daemon
-from gateway import reception
 from gateway.aggregate import DataAggregator
 from gateway.closing import Closing
+from gateway.counting import Counting
 from gateway.operation.metrics import Metrics
 from gateway.outbox import Outbox
-from gateway.reception import Reception
 from protocol import wire
 
 SEEN = {}  # title -> what its newest reading was
@@ -37,7 +36,7 @@ def below_k():
 
 def single_interval():
     """A window's report carries the ciphertext of its meter's newest interval."""
-    advance, report = Reception._advance, Closing._report
+    advance, report = Counting._advance, Closing._report
 
     def remembered(self, meter, *arguments, **named):
         span, encrypted = advance(self, meter, *arguments, **named)
@@ -47,7 +46,7 @@ def single_interval():
     def telling(self, meter, place, sealed):
         return report(self, meter, place, replace(sealed, energy=SEEN.get(meter.title, sealed.energy)))
 
-    Reception._advance, Closing._report = remembered, telling
+    Counting._advance, Closing._report = remembered, telling
 
 
 def one_meters_load():
@@ -57,7 +56,7 @@ def one_meters_load():
 
 def revised_load():
     """A load that is closed is sent again, with what was late."""
-    late, add = Reception._is_late, Outbox.add
+    late, add = Counting._is_late, Outbox.add
 
     def reopening(self, meter, start):
         if late(self, meter, start):
@@ -68,7 +67,7 @@ def revised_load():
         with suppress(sqlite3.IntegrityError):  # the loads behind it are closed again as they were
             add(self, *arguments)
 
-    Reception._is_late, Outbox.add = reopening, once
+    Counting._is_late, Outbox.add = reopening, once
 
 
 def one_randomiser():
@@ -84,13 +83,13 @@ def one_randomiser():
 
 def told(tell):
     """Tell of every reading that is counted."""
-    count = Reception._count
+    count = Counting.count
 
     def telling(self, meter, place, reading):
         tell(self, reading)
         return count(self, meter, place, reading)
 
-    Reception._count = telling
+    Counting.count = telling
 
 
 def logged():
@@ -125,7 +124,7 @@ def acknowledged():
     def telling(ranges):
         return pack(ranges) if not seen else pack([*ranges, wire.Range(b"boot", seen[-1], 1, 0)])
 
-    reception.wire.pack_ack = telling
+    wire.pack_ack = telling
 
 
 PLANTS = {

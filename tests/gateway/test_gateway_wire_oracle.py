@@ -30,7 +30,8 @@ def test_everything_that_leaves_in_a_day_is_a_sum_of_k_a_sealed_window_or_its_re
     assert pieces[wire_oracle.SUM] == sum(len(there) >= K for there in street.loads.values()) > DAY_INTERVALS - 6
     assert pieces[wire_oracle.BELOW] > 0
     assert pieces[wire_oracle.ENERGY] == pieces[wire_oracle.CLOSING] == METERS * DAY_INTERVALS // SHORT
-    assert pieces[wire_oracle.ROW] == len(street.rows) == METERS * DAY_INTERVALS * 3
+    assert len(street.rows) == METERS * DAY_INTERVALS * 3
+    assert len(street.rows) <= pieces[wire_oracle.ROW] <= wire_oracle.WAYS * len(street.rows)
     assert pieces[wire_oracle.TIME] == pieces[wire_oracle.CONFIG] == METERS
     assert pieces[wire_oracle.ACK] >= METERS * DAY_INTERVALS
     assert street.looks >= 8

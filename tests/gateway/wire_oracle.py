@@ -18,6 +18,7 @@ from protocol import documents, keychain, reports, wire
 
 WINDOW_S = 3 * 3600
 HEADERS = {b"host", b"accept-encoding", b"content-length", b"content-type"}
+WAYS = 2  # a row leaves live, and with its hour
 SUM, ENERGY, CLOSING, ROW = "sum of k or more", "sealed window's energy", "closing register", "sealed row"
 BELOW, EMPTY = "load without a sum", "window without energy"
 ACK, TIME, CONFIG = "ACK", "TIME", "CONFIG"
@@ -33,7 +34,7 @@ class Oracle:
         self._known = set()
         self._said = set()
         self._residues = set()
-        self._rows = set()
+        self._rows = Counter()
         self._homes = {home.pseudonym: home for home in street.homes}
         self._windows = {home.pseudonym: START for home in street.homes}
         for head, body in street.uploads:
@@ -144,9 +145,9 @@ class Oracle:
         home = self._homes[segment.pseudonym]
         for text in segment.rows:
             row = documents.from_base64url(text, "row", wire.ROW_BYTES)
-            if row not in self.street.rows or row in self._rows:
-                self._fault("a row that no meter has sent, or that has left before")
-            self._rows.add(row)
+            self._rows[row] += 1
+            if row not in self.street.rows or self._rows[row] > WAYS:
+                self._fault("a row that no meter has sent, or that has left too often")
             epoch = wire.parse_header(row).epoch
             if opens(home.key(epoch, keychain.UP), row):
                 self._fault("a row that the concentrator can open")
@@ -207,9 +208,9 @@ class Oracle:
         until = START + self.street.intervals * INTERVAL
         about = {("load", start) for start in range(START, until, INTERVAL)}
         about |= {(name, start) for name in self._homes for start in range(START, until, WINDOW_S)}
-        if about - self._said or self.street.rows != self._rows:
+        if about - self._said or self.street.rows != self._rows.keys():
             self._fault(
-                f"{len(about - self._said)} reports and {len(self.street.rows - self._rows)} rows have not left"
+                f"{len(about - self._said)} reports and {len(self.street.rows - self._rows.keys())} rows have not left"
             )
         for home in self.street.homes:
             if self._windows[home.pseudonym] != max(home.registers):
