@@ -19,6 +19,7 @@ from paillier.private.key import generate_keypair
 from ..bench.figures import Figure
 from ..bench.machine import this_machine
 from ..bench.say import lines_of_figures
+from ..bench_gateway.say import wide_console
 from .measure import Measurement, WrongAnswer, measure
 from .street import WINDOWS, Street
 from .with_phe import seconds_of_phe
@@ -69,7 +70,7 @@ def main(customers: int, phe_customers: int, key_bits: int, unsafe_small_key: bo
 
 def show(measured: Measurement, bits: int, phe_s: float, sample: int) -> None:
     """Print a run."""
-    console = Console()
+    console = wide_console()
     console.print(str(this_machine([("phe", phe.__version__)])), soft_wrap=True, highlight=False)
     title = f"bills of {WINDOWS} windows in three sums, {bits}-bit key"
     grid = Grid(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
