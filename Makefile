@@ -107,6 +107,10 @@ metrology: setup ## measure emulated meters' errors over their range, some minut
 drain: setup ## let the MDMS be away, then back, and measure how fast the outbox drains (ARGS="--hours N --meters N")
 	@$(PY) -m scripts.drain $(ARGS)
 
+.PHONY: bench-billing
+bench-billing: setup ## measure how long the bills of 1,000 customers take to open and prove (ARGS="--help" for options)
+	@$(PY) -m scripts.bench_billing $(ARGS)
+
 .PHONY: bench-mdms
 bench-mdms: setup ## measure how fast an MDMS takes reports in, on SQLite and PostgreSQL (ARGS="--help" for options)
 	@$(PY) -m scripts.bench_mdms $(ARGS)

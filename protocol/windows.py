@@ -5,6 +5,7 @@ All functions are pure: the zone is handed in, and a time is UTC seconds since 1
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -62,8 +63,9 @@ def windows(start: int, end: int, zone: tzinfo) -> list[Span]:
     return [Span(a, b) for a, b in pairwise(edges) if start <= a < end]
 
 
+@lru_cache(maxsize=4096)
 def window_of(at: int, zone: tzinfo) -> Span:
-    """Return the window that holds a time."""
+    """Return the window that holds a time. A billing run asks for the same ones of every customer."""
     day = _local_day(at, zone)
     edges = list(_edges(day - timedelta(days=1), day, zone))
     for a, b in pairwise(edges):

@@ -25,7 +25,7 @@ from protocol.windows import Span, expected_intervals, window_of
 from protocol.wire import DETAIL, ROW_BYTES, WireError, parse_header
 
 from ..rosters import RosterBook
-from .signatures import verified_content
+from ..signatures import verified_content
 
 MISALIGNED = "interval or window misaligned"
 NOT_A_MEMBER = "pseudonym not on the roster"

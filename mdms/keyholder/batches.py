@@ -11,13 +11,16 @@ Rule 3: a proof is verified before it leaves (`Prover`). One computed wrongly wo
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from msgspec.structs import replace
 
 from paillier.keys import PublicKey
 from paillier.packing import ENERGY_SLOTS
+from paillier.private.decryption import require_threads, without_lock
 from paillier.private.proving import Prover
 from paillier.proofs import Claim, root_to_base64url
 from protocol.releases import (
@@ -83,12 +86,14 @@ def _batch_of(opened: Opened) -> tuple[str, str, str]:
     return opened.permit.neighbourhood, opened.part.public_key.fingerprint, opened.kind
 
 
-def prove(prover: Prover, deployment: str, policy: Policy, opened: Sequence[Opened]) -> ReleaseBatch:
-    """Return the proved batch of sums that `together` put together.
+def prove(prover: Prover, deployment: str, policy: Policy, opened: Sequence[Opened], threads: Executor) -> ReleaseBatch:
+    """Return the proved batch of sums that `together` put together; ``threads`` of this process make its roots.
 
     Raises PaillierError where the machine computed something wrong; nothing of the batch may leave then.
     """
     first = opened[0]
+    require_threads(threads)
+    roots = threads.map(partial(without_lock, prover.root), [item.claim for item in opened])
     batch = ReleaseBatch(
         deployment=deployment,
         neighbourhood=first.permit.neighbourhood,
@@ -96,17 +101,17 @@ def prove(prover: Prover, deployment: str, policy: Policy, opened: Sequence[Open
         kind=first.kind,
         k=policy.min_contributors,
         unsafe=list(policy.unsafe),
-        items=[_item(item, prover) for item in opened],
+        items=[_item(item, root) for item, root in zip(opened, roots, strict=True)],
         root="",
     )
     root = prover.prove([item.claim for item in opened], proof_context(batch))
     return replace(batch, root=root_to_base64url(first.part.public_key, root))
 
 
-def _item(opened: Opened, prover: Prover) -> Released:
+def _item(opened: Opened, proof: int) -> Released:
     permit, part = opened.permit, opened.part
     key: PublicKey = part.public_key
-    root = root_to_base64url(key, prover.root(opened.claim))
+    root = root_to_base64url(key, proof)
     if permit.interval_start is not None:
         return ReleasedLoad(permit.interval_start, part.documents[0], opened.import_mwh, opened.export_mwh, root)
     assert permit.pseudonym is not None, "a permit is for a load or a bill"

@@ -12,6 +12,7 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any
 
@@ -21,7 +22,7 @@ from Crypto.PublicKey.ECC import EccKey
 from Crypto.Random import get_random_bytes
 
 from paillier.errors import DecryptionFailed, PaillierError
-from protocol.documents import canonical_json, document_id, to_base64url
+from protocol.documents import Document, canonical_json, document_id, to_base64url
 from protocol.releases import PROOF_LABEL, RELEASE_BATCH, ReleaseBatch, sign_batch
 
 from ..clock import Clock
@@ -49,6 +50,7 @@ from .messages import (
 from .opening import may_be_packed, open_sums
 from .state import State
 from .telling import Proof, told_of
+from .verifying import NONE_PROVEN, Proven, Verifier, cores
 
 OPENING_BYTES = 16
 
@@ -67,6 +69,7 @@ class KeyHolder:
         log_key: EccKey,
         deployment: str,
         clock: Clock,
+        verifier: Verifier | None = None,
     ) -> None:
         self._gate = gate
         self._keyring = keyring
@@ -75,6 +78,9 @@ class KeyHolder:
         self._log_key = log_key
         self._deployment = deployment
         self._clock = clock
+        self._verifier = verifier
+        # Roots are worked out beside each other: gmpy2 lets go of Python's lock meanwhile.
+        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="root")
         self._one_at_a_time = threading.Lock()
 
     def answer(self, message: bytes) -> bytes:
@@ -83,19 +89,22 @@ class KeyHolder:
         try:
             request = parse_request(message)
             # Half a surrogate pair parses, and cannot be written again.
-            items = {item.name(): item for item in _items(request)}
-            names = [item.name() for item in _items(request)]
+            named = [(item.name(), item) for item in _items(request)]
+            items = dict(named)
+            names = [name for name, _ in named]
         except (ValueError, UnicodeError):
             request = None
             names = [hashlib.sha256(message).hexdigest()]
             items = {}
+        # Before the lock: the next request's signatures are verified while this one's sums are opened.
+        proven = self._proven(request)
         with self._one_at_a_time:
             try:
                 if request is not None and request.policy:
                     return self._policy()
                 if request is not None and request.release is not None:
                     return self._release(request.release)
-                answers = self._decided({name: items.get(name) for name in names})
+                answers = self._decided({name: items.get(name) for name in names}, proven)
             except sqlite3.Error as error:
                 log.error("no decision: database failed", reason=type(error).__name__)
                 return canonical_json({"status": UNAVAILABLE})
@@ -106,6 +115,11 @@ class KeyHolder:
         if request is not None and request.items is not None:
             return joined_answers([answers[name] for name in names])
         return answers[names[0]]
+
+    def _proven(self, request: Request | None) -> Proven:
+        if request is None or self._verifier is None:
+            return NONE_PROVEN
+        return self._verifier.proven([document for item in _items(request) for document in _documents(item)])
 
     def _policy(self) -> bytes:
         policy, head = self._gate.policy, self._state.head()
@@ -125,7 +139,7 @@ class KeyHolder:
             return canonical_json({"status": "unknown_release"})
         return canonical_json({"status": "release", "release": msgspec.Raw(document)})
 
-    def _decided(self, items: Mapping[str, Item | None]) -> dict[str, bytes]:
+    def _decided(self, items: Mapping[str, Item | None], proven: Proven) -> dict[str, bytes]:
         """Return the answers to items, and to what is no request (None), by their names."""
         answers: dict[str, bytes] = {}
         decisions: dict[str, Permit | Refusal] = {}
@@ -139,7 +153,7 @@ class KeyHolder:
                 if now_ms is None:
                     answers[name] = canonical_json({"status": NOT_CLOSED})
                     continue
-                decision = self._decide(item, now_ms // 1000)
+                decision = self._decide(item, now_ms // 1000, proven)
                 if isinstance(decision, Refusal) and decision.reason == NOT_CLOSED:
                     answers[name] = canonical_json({"status": decision.reason})
                     continue
@@ -159,11 +173,11 @@ class KeyHolder:
             log.info("decided", request=name, decision=told[name]["status"])
         return answers
 
-    def _decide(self, item: Item | None, now: int) -> Permit | Refusal:
+    def _decide(self, item: Item | None, now: int, proven: Proven) -> Permit | Refusal:
         if item is not None and item.load is not None:
-            decision = self._gate.decide_load(item.load, self._state, now)
+            decision = self._gate.decide_load(item.load, self._state, now, proven)
         elif item is not None and item.bill is not None:
-            decision = self._gate.decide_bill(item.bill, self._state, now)
+            decision = self._gate.decide_bill(item.bill, self._state, now, proven)
         else:
             return Refusal(BAD_DOCUMENT, AskedUnverified())
         if isinstance(decision, Permit) and any(
@@ -187,13 +201,15 @@ class KeyHolder:
             name: {"status": decision.reason} for name, decision in decisions.items() if isinstance(decision, Refusal)
         }
         told |= {name: {"status": NOT_RELEASABLE} for name in permits}
-        opened, proved = self._proved(permits)
+        opened, proved = self._opened_and_proved(permits)
         proofs = dict(proof for batch in proved for proof in self._keep(*batch))
         for name, several in groupby(opened, key=lambda one: one.name):
             told[name] = told_of([(one, proofs.get(one.number)) for one in several])
         return told
 
-    def _proved(self, permits: Mapping[str, Permit]) -> tuple[list[Opened], list[tuple[list[Opened], ReleaseBatch]]]:
+    def _opened_and_proved(
+        self, permits: Mapping[str, Permit]
+    ) -> tuple[list[Opened], list[tuple[list[Opened], ReleaseBatch]]]:
         try:
             return self._open_and_prove(permits, packed=True)
         except DecryptionFailed:
@@ -210,7 +226,7 @@ class KeyHolder:
         sums = open_sums(permits, self._keyring, packed=packed)
         for opened in together(sums):
             key = self._keyring[opened[0].part.public_key.fingerprint]
-            found.append((opened, prove(key.prover, self._deployment, self._gate.policy, opened)))
+            found.append((opened, prove(key.prover, self._deployment, self._gate.policy, opened, self._threads)))
         for one in sums:
             if not one.part.alone:
                 # It stands in no batch, and what is told of it must be right all the same: the proof goes nowhere.
@@ -260,3 +276,9 @@ def _items(request: Request) -> list[Item]:
     if request.items is not None:
         return request.items
     return [] if request.policy or request.release is not None else [Item(request.load, request.bill)]
+
+
+def _documents(item: Item) -> list[Document]:
+    if item.bill is not None:
+        return item.bill.windows
+    return [item.load] if item.load is not None else []

@@ -26,6 +26,7 @@ from .log import EMPTY, entry_time
 from .log_file import LogFile
 from .server import SocketServer
 from .state import State
+from .verifying import Verifier, cores, verifying_processes
 
 log = structlog.get_logger()
 
@@ -51,13 +52,16 @@ def run(config: KeyholderConfig) -> None:
     keyring = open_keyring(config.keys, book, passphrase, unsafe_small_key=config.unsafe_small_key)
     state = State(config.database)
     clock = make_clock(config.conductor, "keyholder")
+    # None is started before a request holds more than a customer's month.
+    workers = verifying_processes(cores())
     try:
         check_published_head(state, config.published_head)
         take_tariffs(state, tariffs, clock.now_ms())
         log_file = LogFile(config.log_file, state)
         policy = Policy(config.min_contributors, config.period, config.unsafe_flags())
         gate = Gate(policy, book, config.deployment, tariffs)
-        holder = KeyHolder(gate, keyring, state, log_file, log_key, config.deployment, clock)
+        verifier = Verifier(book, config.deployment, workers)
+        holder = KeyHolder(gate, keyring, state, log_file, log_key, config.deployment, clock, verifier)
         server = SocketServer(config.socket, holder.answer)
         stop_on_signals(clock.stop)
         clock.start()
@@ -65,6 +69,7 @@ def run(config: KeyholderConfig) -> None:
         log.info("key holder ready", socket=str(config.socket), log_seq=state.head().seq)
         server.serve(clock.stopped)
     finally:
+        workers.shutdown(cancel_futures=True)
         state.close()
     log.info("stopped")
 

@@ -47,7 +47,7 @@ def test_an_impossible_sum_that_is_not_spent_turns_a_test_red(holder, north, mon
 
 
 def test_a_signature_that_is_not_checked_turns_a_test_red(holder, north, monkeypatch):
-    monkeypatch.setattr(gate, "verify", lambda document, deployment, key: document.content_bytes())
+    monkeypatch.setattr(gate, "verified_content", lambda document, deployment, key: document.content_bytes())
     with pytest.raises(RED):
         loads.test_what_nobody_signed_is_not_opened(holder, north)
 

@@ -1,10 +1,13 @@
 """Reports' signatures, verified by OpenSSL: several times faster than what the protocol's own module uses.
 
-The key holder verifies what it opens once more, with that one. Both follow RFC 8032; where a signature is crafted so
-that implementations differ, a report would be stored here and refused there.
+Both follow RFC 8032. Where a concentrator crafts a signature on which they differ, what it signed is stored and opened
+here, and whoever checks the publication refuses it: the harm is its own street's.
 """
 
+from collections.abc import Mapping, Sequence
+
 from Crypto.PublicKey.ECC import EccKey
+from Crypto.Signature import eddsa
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -39,3 +42,22 @@ def verified_content(document: Document, deployment: str, key: EccKey) -> bytes:
     except InvalidSignature:
         raise BadSignature("bad signature") from None
     return content
+
+
+def which_verify(deployment: str, keys: Mapping[str, bytes], documents: Sequence[Document]) -> list[bool]:
+    """Say of each document whether its signer, by fingerprint among ``keys`` (32 bytes each), signed it.
+
+    For another process: it is given public keys alone and answers with nothing that it was given.
+    """
+    loaded = {signer: eddsa.import_public_key(key) for signer, key in keys.items()}
+    return [_verifies(document, deployment, loaded.get(document.signer)) for document in documents]
+
+
+def _verifies(document: Document, deployment: str, key: EccKey | None) -> bool:
+    if key is None:
+        return False
+    try:
+        verified_content(document, deployment, key)
+    except DocumentError:
+        return False
+    return True
