@@ -116,6 +116,8 @@ def addresses(api, rule):
         "account": {"own": api.me.account, "foreign": api.other.account},
         "pseudonym": {"own": api.me.account, "foreign": api.other.account},
         "filename": {"own": "pages.css", "foreign": "../pages.py"},
+        "period_start": {"own": MARCH, "foreign": MARCH},
+        "region": {"own": "none", "foreign": "none"},
     }
     unknown = rule.arguments - set(objects)
     assert not unknown, f"{rule}: say what an own and a foreign {unknown} is"
@@ -182,7 +184,7 @@ def everything(api):
 
 def tells(answer, secrets):
     # A refused address may come back in a redirect or an error, an account of the asker's in it.
-    body = answer.get_data(as_text=True)
+    body = answer.get_data().decode(errors="replace")  # a PDF is no text
     return any(json.dumps(secret)[1:-1] in body for secret in secrets)
 
 
