@@ -14,6 +14,9 @@ from ..bench_gateway.street import DEPLOYMENT, START, WINDOW_S
 from .street import ROWS, Meter
 
 
+WAYS = 2  # a row leaves live, and with its hour
+
+
 class Taken:
     """Counts what has come, by what it is about and not by how it was packed. One thread tells it."""
 
@@ -67,7 +70,7 @@ class Taken:
             held = self._rows[meter.title]
             known = held[1 : meter.rows + 1]
             lost += meter.rows - sum(map(bool, known))
-            twice += sum(number > 1 for number in known)
+            twice += sum(number > WAYS for number in known)
             strange += sum(held) - sum(known)
         for word, number in (("lost", lost), ("doubled", twice), ("of nobody", strange)):
             if number:

@@ -33,7 +33,8 @@ def test_a_tiny_run_drains_and_loses_and_doubles_nothing():
 def test_a_run_whose_mdms_forgets_a_report_ends_with_status_1(monkeypatch):
     class Forgetting(Taken):
         def take(self, document):
-            return super().take(document) if self.reports != 3 or self.forgot else self._forget()
+            is_load = document.type == reports.INTERVAL_LOAD  # a row would come again, with its hour
+            return super().take(document) if self.forgot or not is_load else self._forget()
 
         forgot = False
 
@@ -111,7 +112,7 @@ def test_what_is_whole_is_not_off_and_a_second_copy_is_a_duplicate(meter):
         (lambda meter, sent: sent[1:], "1 loads lost"),
         (lambda meter, sent: [*sent, load(START, roster_version=2)], "1 loads doubled"),
         (lambda meter, sent: sent[:-1], "1 rows lost"),
-        (lambda meter, sent: [*sent, segment(meter, 2, 1)], "2 rows doubled"),
+        (lambda meter, sent: [*sent, segment(meter, 2, 1), segment(meter, 1, 2)], "2 rows doubled"),
         (lambda meter, sent: [*sent, segment(meter, 7)], "1 rows of nobody"),
     ],
 )
