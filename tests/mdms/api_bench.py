@@ -6,6 +6,7 @@ from mdms_bench import DAY, INTERVAL, MARCH, pseudonym
 from pages_bench import BenchPages
 
 from mdms.accounts.tokens import add_token
+from mdms.billing.money import BillSum
 from mdms.store import Bill, LoadRelease
 
 # What the south's energies look like in any answer: no other number of the bench has these digits.
@@ -37,7 +38,9 @@ class BenchApi(BenchPages):
         self.release("north", 2, None, WITHHELD)
         self.release("south", 0, SOUTH_MWH)
         for account, energy in ((self.me.account, 2 * 10**9), (self.south, SOUTH_MWH)):
-            self.store.keep_bill(Bill(account, MARCH, MARCH + DAY, energy, 1, 8, 1, "released"), [], b"x")
+            sums = (BillSum(0, (), 8, 8, energy, 1),)
+            bill = Bill(account, MARCH, MARCH + DAY, energy, 1, 8, 1, "released", sums=sums)
+            self.store.keep_bill(bill, [], b"x")
 
     def release(self, name, at, energy, status="released"):
         start = MARCH + at * INTERVAL
