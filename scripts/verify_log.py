@@ -13,6 +13,8 @@ from mdms.keyholder.messages import RELEASED, AskedBill, AskedLoad, Entry
 from protocol.documents import DocumentError, import_public_key
 from protocol.releases import moment
 
+from .verify_release.command import with_values_joined
+
 DONE, BROKEN, UNUSABLE = 0, 1, 2
 LONGEST_LINE = 1 << 20
 
@@ -121,7 +123,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check a log, say what it holds or where it breaks, and return the exit status."""
-    options = make_parser().parse_args(arguments)
+    options = make_parser().parse_args(with_values_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         head = read_head(options.head) if options.head else None
         found = check(options.LOG, options.deployment, options.log_key, head)

@@ -13,7 +13,6 @@ from protocol.reports import BillingWindow, DetailSegment, IntervalLoad, parse_r
 from ..bench_gateway.street import DEPLOYMENT, START, WINDOW_S
 from .street import ROWS, Meter
 
-
 WAYS = 2  # a row leaves live, and with its hour
 
 

@@ -12,6 +12,8 @@ from protocol.releases import BILLS, LOADS
 from .checking import check
 from .outcome import DONE, UNUSABLE, WRONG, Findings, Options, Unusable, Wrong
 
+KEY_OPTIONS = ("--operator-key", "--log-key")
+
 
 def plain(text: str) -> str:
     """Return a text as it may be shown: what a terminal or a reader would take for something else is escaped."""
@@ -63,9 +65,22 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def with_values_joined(arguments: Sequence[str], options: Sequence[str] = KEY_OPTIONS) -> list[str]:
+    """Return the arguments with each key joined to its option by "=".
+
+    One base64url text in 64 begins with a hyphen, and argparse would take it for another option.
+    """
+    joined: list[str] = []
+    rest = iter(arguments)
+    for each in rest:
+        value = next(rest, None) if each in options else None
+        joined.append(each if value is None else f"{each}={value}")
+    return joined
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check what the command line says; return the exit status."""
-    given: Any = make_parser().parse_args(arguments)
+    given: Any = make_parser().parse_args(with_values_joined(sys.argv[1:] if arguments is None else arguments))
     options = Options(
         given.DIR, given.operator_key, given.log_key, given.every_root, given.unsafe_small_key, given.rosters
     )

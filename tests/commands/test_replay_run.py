@@ -102,7 +102,9 @@ def verified(out, day):
     facts = json.loads((out / "releases" / "deployment.json").read_text())
     keys = ["--operator-key", facts["operator_key"], "--log-key", facts["log_key"]]
     command = [sys.executable, "-m", "scripts.verify_release", str(day), *keys, "--unsafe-small-key"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    print(done.stdout, done.stderr)  # shown where the test fails
+    return done.returncode
 
 
 def test_the_check_of_an_output_sees_a_difference(readings_file, tmp_path):

@@ -157,6 +157,13 @@ def joined(forger, batch):
     return msgspec.structs.replace(batch, root=root_to_base64url(key, root))
 
 
+@pytest.mark.parametrize("key", ["-" * 43, "--log-key", "-h"])
+def test_a_key_that_begins_with_a_hyphen_is_a_key_and_no_option(published, capsys, key):
+    # One base64url text in 64 does.
+    assert verify_release.main([str(published), "--operator-key", key, "--log-key", key]) == 2
+    assert "usage:" not in capsys.readouterr().err
+
+
 def test_what_a_stranger_says_of_true_sums_is_refused(forger, verify, utility):
     # Whoever has a publication can drop sums, write another k, flags and periods, and prove and sign it all anew.
     north, south, bills = forger.batches()
