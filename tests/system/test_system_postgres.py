@@ -12,6 +12,7 @@ from pages_bench import BenchPages
 from sqlalchemy import create_engine
 
 from mdms.accounts.tokens import add_token
+from mdms.billing.money import BillSum
 from mdms.errors import CannotStart
 from mdms.operation.prune import prune
 from mdms.portal.questions import rows_behind
@@ -82,7 +83,8 @@ def test_servers_that_start_at_once_migrate_once(url):
 
 def test_the_pages_answer_alike(bench, tmp_path, url):
     pages = BenchPages(bench, tmp_path, database=url)
-    pages.store.keep_bill(Bill(pages.me.account, MARCH, MARCH + DAY, 10**9, 1, 8, 1, "released"), [], b"x")
+    sums = (BillSum(0, (), 8, 8, 10**9, 1),)
+    pages.store.keep_bill(Bill(pages.me.account, MARCH, MARCH + DAY, 10**9, 1, 8, 1, "released", sums=sums), [], b"x")
     segments = [pages.me.segment([pages.me.row(MARCH + at * 60, at)]) for at in range(1, 13)]
     with ThreadPoolExecutor(4) as many:
         list(many.map(pages.ingest, segments))
