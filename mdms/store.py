@@ -6,6 +6,7 @@ is written once: every writer asks first inside its transaction, and unique keys
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -32,7 +33,8 @@ from .tables import (
     reports,
 )
 
-ATTEMPTS = 5
+ATTEMPTS = 10
+PAUSE_S = 0.005  # after the first attempt that came second, and longer after each: several race for one place
 NAMES_AT_ONCE = 500
 RELEASED = "released"
 # The decisions that use their windows up. Any other leaves them to the next period.
@@ -156,6 +158,7 @@ class Store:
             except DBAPIError as error:
                 if attempt == ATTEMPTS or not _is_a_race(error):
                     raise
+            time.sleep(attempt * PAUSE_S)
         raise AssertionError("the loop returns or raises")
 
     def ask(self, query: Any) -> list[Any]:
