@@ -109,7 +109,7 @@ def test_a_bill_has_its_energy_price_amount_and_marks(pages):
 
 
 def test_bills_of_a_period_come_in_pages(pages, monkeypatch):
-    monkeypatch.setattr("mdms.supplier.routes.BILLS_A_PAGE", 5)
+    monkeypatch.setattr("mdms.supplier.bill_pages.BILLS_A_PAGE", 5)
     names = sorted(pseudonym("north", meter) for meter in range(12))
     for name in names:
         pages.store.keep_bill(Bill(name, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"x")
