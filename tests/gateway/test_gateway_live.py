@@ -88,7 +88,7 @@ def relay(gateway, mdms, meter, rows=4):
     async def talk(write):
         took = []
         for number in range(1, rows + 1):
-            await asyncio.sleep(0.2)  # the look that has just sent a row looks once more: no row is to be in time for it
+            await asyncio.sleep(0.2)  # the look that has just sent a row looks once more
             started = time.perf_counter()
             write(meter.detail(meter.epoch))
             await until(lambda wanted=number: len(rows_in(mdms.bodies)) >= wanted)
@@ -104,7 +104,7 @@ def test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, 
     took = relay(gateway, mdms, meter)
     with capsys.disabled():
         print(f"\nlive relay: {', '.join(f'{each * 1000:.0f}' for each in took)} ms from the wire to the MDMS")
-    # Each but the first is sent a moment behind a look, so it waits for nearly a whole one. The best: this machine has other work.
+    # Each but the first is sent a moment behind a look, and waits for nearly a whole one. The best: this machine has other work.
     assert min(took[1:]) < 1
     assert held(gateway) == 4
     assert closed(gateway) == [], "nothing live is kept in the outbox"
