@@ -104,7 +104,7 @@ def test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, 
     took = relay(gateway, mdms, meter)
     with capsys.disabled():
         print(f"\nlive relay: {', '.join(f'{each * 1000:.0f}' for each in took)} ms from the wire to the MDMS")
-    # Each but the first is sent a moment behind a look, and waits for nearly a whole one. The best: this machine has other work.
+    # Each is sent a moment behind a look, and waits for nearly a whole one. The best: this machine has other work.
     assert min(took[1:]) < 1
     assert held(gateway) == 4
     assert closed(gateway) == [], "nothing live is kept in the outbox"
