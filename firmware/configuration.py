@@ -1,7 +1,7 @@
 """What makes a board this meter: one piece of JSON in the storage, written by flashing, never by compiling.
 
 Rule 1: a configuration is whole or it does not count. It is stored twice, one copy after the other, so that a damaged
-one costs nothing but a report; where both are unusable the defaults hold, which measure and have no line.
+one costs nothing but a report; where both are unusable the defaults hold: the board's standard pins, and no line.
 Rule 2: the Wi-Fi password is no part of it: it is a piece of its own, in NVS where the chip has that.
 """
 
@@ -15,7 +15,8 @@ VERSION = 1
 
 _TEXT = 64  # characters
 # Each with its default and, for integers, (least, greatest). ``pins``: the converter's, current then voltage; none:
-# nothing is measured. ``uart``: the chip's UART, or the path of a line on the unix port. Times in the key's unit.
+# nothing is measured. ``clamp_switch``: the pin of the jack's contact, low without a plug; -1: none is wired.
+# ``uart``: the chip's UART, or the path of a line on the unix port. Times in the key's unit.
 KEYS = {
     "link": ("none", None),
     "host": ("", None),
@@ -25,6 +26,7 @@ KEYS = {
     "uart_pins": ([17, 16], (0, 48)),
     "baud": (115200, (1200, 921600)),
     "pins": ([], (0, 48)),
+    "clamp_switch": (-1, (-1, 48)),
     "rate_hz": (2000, (1000, 4000)),
     "interval_s": (900, (1, 65535)),
     "detail_s": (60, (1, 65535)),
@@ -32,7 +34,8 @@ KEYS = {
 }
 _LINKS = ("none", "tcp", "serial")
 
-# values: the keys of KEYS as a dict; trouble: None, or what is wrong with what is stored.
+# values: the keys of KEYS as a dict; trouble: None, or what is wrong with what is stored. Where nothing of it counts,
+# ``pins`` is None: not known.
 Settings = namedtuple("Settings", ("values", "trouble"))
 
 
@@ -41,8 +44,10 @@ class Unusable(ValueError):
 
 
 def defaults(trouble):
-    """Return the Settings that hold where there are none."""
-    return Settings({key: KEYS[key][0] for key in KEYS}, trouble)
+    """Return the Settings that hold where there are none: the pins are the board's standard ones (boards.here)."""
+    values = {key: KEYS[key][0] for key in KEYS}
+    values["pins"] = None
+    return Settings(values, trouble + "; it counts at its board's usual pins, as an estimate, and has no line")
 
 
 def load(storage):
@@ -56,7 +61,7 @@ def load(storage):
             return Settings(_parse(data), trouble and trouble + "; its copy counts")
         except Unusable as error:
             trouble = trouble or str(error)
-    return defaults(trouble + "; it has no line and keeps what it has to report")
+    return defaults(trouble)
 
 
 def save(storage, document):
@@ -86,6 +91,8 @@ def check(document):
         raise Unusable("link = tcp needs host, the concentrator's address")
     if len(values["pins"]) > 2:
         raise Unusable("pins are none, the clamp's, or the clamp's and the voltage's")
+    if values["clamp_switch"] in values["pins"] + values["uart_pins"]:
+        raise Unusable("clamp_switch is a pin of its own, none of pins and uart_pins")
     if len(values["uart_pins"]) != 2:
         raise Unusable("uart_pins are two: the one that transmits, the one that receives")
     if values["interval_s"] % values["detail_s"]:

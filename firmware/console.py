@@ -54,7 +54,9 @@ def reply(question, meter, settings, board):
     if question == b"status":
         return status.status(VERSION, meter, settings, board.monotonic_ms(), boards.signal_dbm())
     if question == b"registers":
-        return dict(zip(("import_mwh", "export_mwh"), meter.store.registers))
+        # With what is in no period yet: a meter without a line has no other way to show that it counts.
+        energies = zip(meter.store.registers, meter.store.spare)
+        return dict(zip(("import_mwh", "export_mwh"), map(sum, energies)))
     return None
 
 
@@ -138,6 +140,8 @@ def selftest(board=None):
     if converter:
         found["channels"], found["rate_hz"] = converter.channels, converter.rate_hz
         found["levels"] = status.levels(converter)
+        plugged = getattr(converter, "plugged", None)
+        found["plugged"] = plugged and bool(plugged())
         found["own_microvolts"] = converter.read_uv(0) is not None
     found["sealing"] = _seals()
     found["storage"] = _stores(storage)

@@ -1,7 +1,9 @@
 """What a board runs at power-up: reads its configuration and keys, builds the meter, runs it for ever.
 
-Where the configuration is unusable it measures, keeps what it has to report, and says so on the console and in an
-EVENT. Where its keys, counter or store are damaged it counts energy and sends nothing false (main.build_anyway).
+Where the configuration is unusable it counts energy at the board's usual pins, has no line, and says so on the console
+and in an EVENT. What it counts is marked as estimated when it is reported: on a board that is wired otherwise it may be
+noise, of which the no-load threshold and the faults keep out what they can.
+Where its keys, counter or store are damaged it counts energy and sends nothing false (main.build_anyway).
 A board that was never enrolled is no meter: it says so and ends, at the prompt.
 """
 
@@ -10,6 +12,8 @@ import asyncio
 from firmware import configuration, console, enrolling, main
 from firmware.board import boards
 from protocol import wire
+
+_MOST_EVENTS = 6  # that wait while there is no line: every start would add some
 
 
 class Unconnected:
@@ -21,22 +25,32 @@ class Unconnected:
 
 def start(storage=None):
     """Run this meter for ever. Returns, after saying why, where it cannot be one."""
-    storage = storage or boards.storage()
+    made = make(storage or boards.storage())
+    if made:
+        asyncio.run(_run(*made))
+
+
+def make(storage):
+    """Return the meter that is stored, its board, and the settings that they were built with; None where none is."""
     if enrolling.finish(storage):
         print("hushmeter: the replacement of the enrolment was interrupted; it is finished now")
     if not storage.read("keys"):
         print("hushmeter: this is no meter yet: no keys are stored, it was never enrolled")
-        return
+        return None
     settings = configuration.load(storage)
     if settings.trouble:
         print("hushmeter:", settings.trouble)
     board, settings = _board(storage, settings)
     values = settings.values
+    lost = values["pins"] is None
     sensor = None if getattr(board, "converter", None) else Unconnected()
-    meter = main.build_anyway(board, sensor, values["interval_s"], values["detail_s"], say=_say)
+    quality = wire.ESTIMATED if lost else 0
+    meter = main.build_anyway(board, sensor, values["interval_s"], values["detail_s"], quality=quality, say=_say)
     if settings.trouble:
         meter.events.notice(wire.DATA_UNUSABLE, "configuration")
-    asyncio.run(_run(meter, board, settings))
+    if lost and meter.store.waits(wire.EVENT) < _MOST_EVENTS:
+        meter.events.report(wire.TIME_NOT_KNOWN, _MOST_EVENTS)
+    return meter, board, settings
 
 
 def _say(text):

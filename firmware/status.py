@@ -53,7 +53,11 @@ def store(held):
 
 def sensor(measuring):
     """Return what the sensor finds wrong with itself; nothing of what it measures."""
-    return {"measures": hasattr(measuring, "pump"), "fault": getattr(measuring, "fault", None)}
+    return {
+        "measures": hasattr(measuring, "pump"),
+        "fault": getattr(measuring, "fault", None),
+        "plugged": getattr(measuring, "plugged", None),
+    }
 
 
 def levels(converter, turns=256):

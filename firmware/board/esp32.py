@@ -34,6 +34,7 @@ class Converter:
                 raise ValueError("pins 32 to 39 measure: the others fail while Wi-Fi is on")
         if len(pins) not in (1, 2) or not 1000 <= rate_hz <= 4000:
             raise ValueError("a converter has 1 or 2 channels and 1000 to 4000 samples a second of each")
+        self.plugged = None  # or a call that says whether the clamp is plugged in
         self.channels = len(pins)
         self.rate_hz = rate_hz
         self._inputs = [machine.ADC(machine.Pin(pin), atten=attenuation) for pin in pins]

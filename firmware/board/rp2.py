@@ -36,6 +36,7 @@ class Converter:
     def __init__(self, channels, rate_hz):
         if not 1 <= channels <= 2 or _ADC_HZ % (channels * rate_hz) or _ADC_HZ // (channels * rate_hz) > 65536:
             raise ValueError("the ADC cannot be timed so: 48 MHz / (channels * rate_hz) must be whole, at most 65536")
+        self.plugged = None  # or a call that says whether the clamp is plugged in
         self.channels = channels
         self.rate_hz = rate_hz
         for channel in range(channels):

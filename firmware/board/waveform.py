@@ -28,6 +28,7 @@ class Waveform:
         self.channels = channels
         self.rate_hz = rate_hz
         self.lost = 0
+        self.plugged = None
 
     def sample(self, buffer):
         """See README.md."""

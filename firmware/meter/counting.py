@@ -45,6 +45,9 @@ class Silent:
     def notice(self, code, text):
         """What is to be reported has been said on the console."""
 
+    def report(self, utc_s, most):
+        """Nothing can be."""
+
     def connected(self):
         """Nothing begins anew."""
 

@@ -3,6 +3,7 @@
 Rule 1: counts are cumulative, so that an EVENT that is lost hides nothing.
 Rule 2: an EVENT never costs a reading: it is stored only where there is room, and one about lost frames or a fault
 only while no other EVENT waits. What is lost meanwhile is in the next count.
+Rule 3: a meter that has no line seals them at its start, at a time that is not known: the next start forgets them.
 """
 
 from protocol import wire
@@ -29,13 +30,13 @@ class Events:
         if len(self._noticed) > _MOST_NOTICED:
             self._noticed.pop(0)  # the counts of the later ones tell that there was more
 
-    def report(self, utc_s):
-        """Store what is to be reported at the time ``utc_s``; perhaps nothing."""
+    def report(self, utc_s, most=1):
+        """Store what is to be reported at the time ``utc_s``; perhaps nothing. Fewer than ``most`` others may wait."""
         store = self._store
         if self._version and store.room():
             store.report(utc_s, self._seal(wire.Event(wire.FIRMWARE_VERSION, utc_s, 0, self._version)))
             self._version = ""
-        while self._noticed and store.room() >= 2 and not store.waits(wire.EVENT):
+        while self._noticed and store.room() >= 2 and store.waits(wire.EVENT) < most:
             code, text, count = self._noticed.pop(0)
             store.report(utc_s, self._seal(wire.Event(code, utc_s, count, text)))
         if store.overflowed == store.told_overflowed and store.aged == store.told_aged:

@@ -1,8 +1,8 @@
 """What is wrong with what is measured, told from a block: a fault is a quality bit and an EVENT, not a number.
 
 Every check needs a block and the calibration only. A clamp that was taken off its conductor looks like no load: only
-an input that is open, or quieter than it was when it was calibrated, can be known as unplugged. The input stage
-therefore feeds the bias through the clamp: without it, the pin falls to ground.
+an input that is open, or quieter than it was when it was calibrated, can be known as unplugged, where the bias is fed
+through the clamp. With a burden on the board it is not: there the jack's own contact tells (measuring.py).
 """
 
 from firmware.meter.calibration import UNIT_UV

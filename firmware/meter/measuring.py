@@ -17,6 +17,7 @@ from protocol import wire
 
 _SLACK_MS = 1000  # a period is asked for when it has ended, plus a block and the meter's own slowness
 _BRIDGED_PER_MILLE = 20  # more than this and the period is estimated
+_BOUNCES = 2  # so many looks in a row find the jack's contact closed before it is believed
 
 
 class Measuring:
@@ -37,6 +38,8 @@ class Measuring:
         self._rate_hz = converter.rate_hz
         self._buffer = array("H", (0 for _ in range(converter.rate_hz // 10 * converter.channels)))
         self._lost = converter.lost
+        self._plugged = getattr(converter, "plugged", None)
+        self._closed = 0  # looks in a row that found no plug
         self._sampler = Sampler(converter.channels, converter.rate_hz, calibration.table(held.adc))
         self._metrology = Metrology(held.values, converter.rate_hz)
         self._spells = faults.Spells()
@@ -53,8 +56,15 @@ class Measuring:
         """What is wrong now, one of the texts of faults.py, or None."""
         return self._spells.current
 
+    @property
+    def plugged(self):
+        """Whether the jack's contact says that the clamp is plugged in, or None where none is wired."""
+        return self._closed < _BOUNCES if self._plugged else None
+
     def pump(self):
         """Take the samples that the converter has."""
+        if self._plugged:
+            self._closed = 0 if self._plugged() else self._closed + 1
         turns = self._converter.sample(self._buffer)
         lost = self._converter.lost - self._lost
         self._lost += lost
@@ -122,7 +132,7 @@ class Measuring:
 
     def _see(self, block):
         electrical, work = self._metrology.measure(block)
-        fault = faults.find(block, electrical, self._values)
+        fault = faults.UNPLUGGED if self.plugged is False else faults.find(block, electrical, self._values)
         news = self._spells.see(fault)
         if news:
             self._say("measuring: %s" % ("as it should be again" if news == wire.FAULT_OVER else news))

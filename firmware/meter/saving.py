@@ -3,8 +3,8 @@
 Rule 1: at most SAVE_MWH, and at most what SAVE_S of time have brought, is anywhere but in flash. While the time is
 unknown, or a period is long, the sensor's ``pending`` energies are stored by themselves (the store's ``spare``).
 Rule 2: what a power cut has left there is counted once: in the next period that is measured, marked as estimated.
-Where no reading of the series precedes it without a gap, it enters the registers alone; a concentrator takes a register
-as it is behind a gap, and adds intervals up where there is none (decision 4).
+Where no reading of the series precedes it without a gap, it enters the registers alone, and the period is marked all
+the same: a concentrator takes a register as it is behind a gap, and adds intervals up where there is none (decision 4).
 The loss is Rule 1's, and what is measured between two looks at it.
 """
 
@@ -52,9 +52,10 @@ class Saving:
         if given.import_mwh is None:
             self._left = Registers(*extra)
             return _changed(given, given.import_mwh, given.export_mwh, given.quality, ZERO)
+        quality = given.quality if self._left == ZERO else given.quality | wire.ESTIMATED
         self._left = ZERO
         if not self._unbroken(start_s):
-            return _changed(given, given.import_mwh, given.export_mwh, given.quality, extra)
+            return _changed(given, given.import_mwh, given.export_mwh, quality, extra)
         import_mwh, export_mwh = given.import_mwh + extra[0], given.export_mwh + extra[1]
         return _changed(given, import_mwh, export_mwh, given.quality | wire.ESTIMATED, ZERO)
 

@@ -107,8 +107,8 @@ class Store:
         return max(0, self._capacity - len(self._places) - self._unwritten_frames)
 
     def waits(self, kind):
-        """Say whether a frame of this type waits."""
-        return any(place >> 18 == kind for place in self._places)
+        """Return how many frames of this type wait."""
+        return sum(place >> 18 == kind for place in self._places)
 
     # --- What changes it ----------------------------------------------------------------------------------------
 

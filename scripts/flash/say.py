@@ -71,6 +71,8 @@ def selftest_lines(found: dict[str, Any], held: Held) -> list[tuple[str, str]]:
         rows.append(("sensor", "no pins are configured: nothing will be measured"))
     for name, (least, mean, most) in zip(("clamp", "voltage"), found["levels"] or (), strict=False):
         rows.append((name, f"raw counts {least} to {most}, mean {mean}{_railed(least, most)}"))
+    if found.get("plugged") is not None:
+        rows.append(("jack", "a clamp is plugged in" if found["plugged"] else "no clamp is plugged in"))
     return rows + [("", fault) for fault in found["faults"]]
 
 
@@ -92,11 +94,18 @@ def status_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("store", f"{store['waiting']} frames waiting, room for {store['room']}"),
         ("lost", f"{store['overflowed']} to a full store, {store['aged']} to age, since the store was new"),
-        ("sensor", "no pins are configured" if not sensor["measures"] else sensor["fault"] or "no fault"),
+        ("sensor", _sensor(sensor)),
     ]
     if found["trouble"]:
         lines.append(("trouble", found["trouble"]))
     return lines
+
+
+def _sensor(sensor: dict[str, Any]) -> str:
+    if not sensor["measures"]:
+        return "no pins are configured"
+    unseen = "" if sensor.get("plugged") is not None else "; no contact at its jack: unplugged, it would read no load"
+    return sensor["fault"] or f"no fault{unseen}"
 
 
 def _railed(least: int, most: int) -> str:

@@ -44,6 +44,22 @@ class Adc:
         return 950000
 
 
+class Pin:
+    """A pin by its number, which is what the other stand-ins take it for; called, it says its level."""
+
+    IN, PULL_UP = "in", "pull up"
+    made = None
+    levels = None  # by number
+
+    def __new__(cls, number, *how):
+        if how:
+            if number == 31:
+                raise ValueError("invalid pin")
+            Pin.made.append((number, *how))
+            return lambda: Pin.levels[number]
+        return number
+
+
 class Timer:
     PERIODIC = 1
     running = None  # every timer that was started
@@ -84,8 +100,9 @@ def esp32(monkeypatch):
     """The board's module, with stand-ins for everything that only the chip has."""
     Nvs.committed = {}
     Timer.running = []
+    Pin.made, Pin.levels = [], {}
     now = [0]
-    machine = types.SimpleNamespace(ADC=Adc, Pin=lambda number: number, Timer=Timer, UART=None, WDT=None)
+    machine = types.SimpleNamespace(ADC=Adc, Pin=Pin, Timer=Timer, UART=None, WDT=None)
     ticks = {"ticks_ms": lambda: now[0], "ticks_diff": lambda later, earlier: later - earlier}
     monkeypatch.setitem(sys.modules, "machine", machine)
     monkeypatch.setitem(sys.modules, "network", types.SimpleNamespace(WLAN=Station, STA_IF=0))
@@ -155,6 +172,40 @@ def test_pins_that_wifi_disturbs_are_refused(esp32):
         esp32.Converter((25,), 1000)
     with pytest.raises(ValueError, match="1000 to 4000"):
         esp32.Converter((34,), 500)
+
+
+def made(values, monkeypatch, tmp_path):
+    """Return the board that a configuration makes."""
+    from firmware import configuration
+    from firmware.board import boards
+
+    monkeypatch.setattr(sys, "platform", "esp32")
+    monkeypatch.setattr(boards, "DIRECTORY", str(tmp_path / "meter"))
+    return boards.here(dict(configuration.check({"watchdog_ms": 0}), **values), "")
+
+
+def test_the_jacks_contact_is_read_under_a_pull_up_and_low_is_no_plug(esp32, monkeypatch, tmp_path):
+    converter = made({"pins": [34, 35], "clamp_switch": 25}, monkeypatch, tmp_path).converter
+    assert Pin.made == [(25, Pin.IN, Pin.PULL_UP)]
+    for level in (0, 1):
+        Pin.levels[25] = level
+        assert converter.plugged() == level
+
+
+def test_without_a_contact_no_pin_is_touched(esp32, monkeypatch, tmp_path):
+    assert made({"pins": [34]}, monkeypatch, tmp_path).converter.plugged is None
+    assert not Pin.made
+
+
+def test_a_contact_at_a_pin_that_is_none_is_refused_before_anything_runs(esp32, monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match="invalid pin"):
+        made({"pins": [34], "clamp_switch": 31}, monkeypatch, tmp_path)
+    assert not Timer.running
+
+
+def test_where_the_pins_are_not_known_the_clamps_usual_one_is_read_alone(esp32, monkeypatch, tmp_path):
+    converter = made({"pins": None}, monkeypatch, tmp_path).converter
+    assert (converter.channels, converter._inputs[0].pin) == (1, 34)
 
 
 def test_turns_come_in_order_and_a_timer_that_was_not_called_is_counted(esp32):

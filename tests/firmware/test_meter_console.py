@@ -50,6 +50,9 @@ def test_what_cannot_be_is_refused_by_name_and_the_old_one_kept():
         ({"pins": 34}, "pins"),
         ({"uart_pins": [1]}, "uart_pins"),
         ({"detail_s": 7}, "detail_s"),
+        ({"clamp_switch": -2}, "clamp_switch"),
+        ({"clamp_switch": 35}, "clamp_switch"),
+        ({"clamp_switch": 16}, "clamp_switch"),
         ({"rate_hz": 100000}, "rate_hz"),
         ({"wifi_name": "x" * 65}, "wifi_name"),
     ):
@@ -80,7 +83,7 @@ def test_every_damaged_byte_is_found_and_the_copy_counts():
 
 def test_a_meter_that_was_never_configured_has_no_line_and_says_so():
     loaded = configuration.load(Storage())
-    assert loaded.values["link"] == "none"
+    assert (loaded.values["link"], loaded.values["pins"]) == ("none", None)
     assert "never configured" in loaded.trouble
 
 
@@ -297,7 +300,10 @@ def test_the_self_test_sees_levels_and_storage_and_sealing():
     said = printed.one()
     assert said["sealing"] is True and said["storage"] is True
     assert said["levels"] == [[1000, 1001, 1004], [4095, 4095, 4095]]
-    assert said["faults"] == ["this meter was never configured; it has no line and keeps what it has to report"]
+    assert said["plugged"] is None
+    assert said["faults"] == [
+        "this meter was never configured; it counts at its board's usual pins, as an estimate, and has no line"
+    ]
 
 
 def test_the_self_test_finds_flash_that_forgets_and_a_wrong_cipher():

@@ -7,6 +7,7 @@ import waves
 from bench import INTERVAL_S, START, World
 
 import firmware.main
+from firmware import status
 from firmware.meter import calibration, faults
 from firmware.meter.measuring import Measuring
 from protocol import wire
@@ -45,8 +46,8 @@ class Converter:
 class Bench:
     """A sensor, its time that of its samples, and what it said."""
 
-    def __init__(self, channels=2, trouble=None, bias_uv=2048000, **changes):
-        self.converter = Converter(channels)
+    def __init__(self, channels=2, trouble=None, bias_uv=2048000, converter=None, **changes):
+        self.converter = converter or Converter(channels)
         self.events = []
         self.said = []
         values = waves.values(noise_uv=NOISE_UV, bias_uv=bias_uv, **changes)
@@ -129,6 +130,66 @@ def test_a_fault_is_an_event_and_a_quality_bit_and_not_a_number():
         assert bench_.events[-1] == (wire.MEASURING_FAULT, wire.FAULT_OVER), text
         assert bench_.sensor.fault is None
         assert bench_.said[-1] == "measuring: as it should be again"
+
+
+class Jack:
+    """The jack's own contact; ``bounces``: what the next looks find, whatever is plugged in."""
+
+    def __init__(self, converter):
+        self.inside = True
+        self.bounces = []
+        converter.plugged = self.look
+
+    def look(self):
+        return int(self.bounces.pop(0) if self.bounces else self.inside)
+
+
+def switched(channels=1):
+    """A bench whose clamp is plugged into a jack with a contact, and its Jack."""
+    converter = Converter(channels)
+    jack = Jack(converter)
+    return Bench(channels, converter=converter), jack
+
+
+def test_a_plug_that_is_pulled_is_a_fault_though_the_input_looks_like_no_load():
+    for channels in (1, 2):
+        bench_, jack = switched(channels)
+        bench_.pass_s(2).sensor.take(0, 2)
+        jack.inside = False
+        bench_.converter.play(noise=NOISY)  # the burden is on the board: the pin stays at its bias
+        bench_.pass_s(1).sensor.take(2, 3)
+        taken = bench_.pass_s(5).sensor.take(3, 8)
+        assert (taken.import_mwh, taken.export_mwh) == (None, None)
+        assert taken.quality & wire.ESTIMATED
+        assert (bench_.sensor.fault, bench_.sensor.plugged) == (faults.UNPLUGGED, False)
+        assert bench_.events == [(wire.MEASURING_FAULT, faults.UNPLUGGED)]
+        jack.inside = True
+        bench_.converter.play(**HEAT)
+        bench_.pass_s(12)
+        assert bench_.events[1:] == [(wire.MEASURING_FAULT, wire.FAULT_OVER)]
+        assert (bench_.sensor.fault, bench_.sensor.plugged) == (None, True)
+
+
+def test_without_a_contact_a_pulled_plug_is_no_load():
+    bench_ = Bench(1)
+    bench_.converter.play(noise=NOISY)
+    taken = bench_.pass_s(10).sensor.take(0, 10)
+    assert (taken.import_mwh, bench_.events, bench_.sensor.plugged) == (0, [], None)
+
+
+def test_a_contact_that_bounces_costs_nothing():
+    bench_, jack = switched()
+    jack.bounces = [False, True, True] * 30
+    taken = bench_.pass_s(10).sensor.take(0, 10)
+    assert near(taken.import_mwh, 1150000 * 10 // 3600) and taken.quality == wire.APPARENT_ONLY
+    assert not bench_.events and not jack.bounces
+
+
+def test_a_plug_that_is_in_hides_no_other_fault():
+    bench_, _ = switched(2)
+    bench_.converter.play(amplitude=707.1, lag_degrees=180, noise=NOISY)
+    bench_.pass_s(3)
+    assert bench_.events == [(wire.MEASURING_FAULT, faults.REVERSED)]
 
 
 def test_a_fault_in_a_part_of_a_period_leaves_the_rest_as_an_estimate():
@@ -272,6 +333,29 @@ def test_a_fault_within_an_interval_marks_its_reading_and_is_told_once():
     ((reading,),) = world.concentrator.readings.values()
     assert near(reading.import_mwh, 1150000 * (INTERVAL_S - 120) // 3600, 0.02)
     assert reading.quality == wire.ESTIMATED
+    assert events_of(world) == [
+        (wire.MEASURING_FAULT, 1, faults.UNPLUGGED),
+        (wire.MEASURING_FAULT, 1, wire.FAULT_OVER),
+    ]
+
+
+def test_a_plug_that_is_pulled_in_an_interval_marks_its_reading_and_is_told_once():
+    world = MeteredWorld()
+    world.converter = Converter(1)
+    jack = Jack(world.converter)
+    document = dict(waves.values(noise_uv=NOISE_UV, bias_uv=2048000), adc=[list(p) for p in waves.ADC])
+    calibration.save(world.storage, document)
+    world.boot()
+    world.settle()
+    world.sampled(300)
+    jack.inside = False
+    world.sampled(120)
+    assert status.sensor(world.meter.sensor) == {"measures": True, "fault": faults.UNPLUGGED, "plugged": False}
+    jack.inside = True
+    world.sampled(INTERVAL_S - 420)
+    ((reading,),) = world.concentrator.readings.values()
+    assert near(reading.import_mwh, 1150000 * (INTERVAL_S - 120) // 3600, 0.02)
+    assert reading.quality == wire.ESTIMATED | wire.APPARENT_ONLY
     assert events_of(world) == [
         (wire.MEASURING_FAULT, 1, faults.UNPLUGGED),
         (wire.MEASURING_FAULT, 1, wire.FAULT_OVER),

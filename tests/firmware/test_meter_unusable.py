@@ -9,6 +9,8 @@ from firmware import configuration, enrolling, status
 from firmware.meter.store import Store
 from protocol import wire
 
+SETTINGS = configuration.Settings(configuration.check({}), None)
+
 
 def boot(world):
     """Boot ``world`` anyway with a clamp; returns (clamp, lines on the console)."""
@@ -88,7 +90,7 @@ def test_a_meter_without_usable_keys_still_answers_at_its_console():
     world = lived()
     spoil(world, "keys")
     boot(world)
-    told = status.status("0", world.meter, configuration.defaults(None), world.board.monotonic_ms())
+    told = status.status("0", world.meter, SETTINGS, world.board.monotonic_ms())
     assert (told["title"], told["clock"]["utc_s"], told["link"]["acknowledged_s_ago"]) == (None, None, None)
 
 
@@ -138,7 +140,7 @@ def test_a_meter_that_only_counts_answers_its_console():
     world = lived()
     spoil(world, "keys")
     boot(world)
-    known = status.status("0", world.meter, configuration.defaults(None), 0)
+    known = status.status("0", world.meter, SETTINGS, 0)
     assert (known["title"], known["link"]["acknowledged_s_ago"]) == (None, None)
     assert known["store"]["begun"]
     assert known["trouble"] == "the stored keys are damaged"

@@ -48,8 +48,16 @@ def test_an_enrolled_board_starts_as_that_meter_and_the_file_is_erased(stand_in,
         assert secret not in said
 
 
-def test_an_update_keeps_registers_keys_counters_and_frames(stand_in, typed, enrolment):
-    assert typed(stand_in.path, "--enrolment", enrolment())[0] == 0
+@pytest.fixture
+def configuration(tmp_path):
+    """A file that says that the meter has no line: without one it would report at every start that none counts."""
+    file = tmp_path / "configured.toml"
+    file.write_text('link = "none"\n')
+    return file
+
+
+def test_an_update_keeps_registers_keys_counters_and_frames(stand_in, typed, enrolment, configuration):
+    assert typed(stand_in.path, "--enrolment", enrolment(), "--configuration", configuration)[0] == 0
     with Port(stand_in.path) as port:
         port.interrupt(fresh=True)
         port.run(LIVED)
@@ -83,8 +91,10 @@ print(len(meter.store))
 """
 
 
-def test_another_enrolment_is_refused_with_what_it_would_lose_and_nothing_changes(stand_in, typed, enrolment):
-    assert typed(stand_in.path, "--enrolment", enrolment())[0] == 0
+def test_another_enrolment_is_refused_with_what_it_would_lose_and_nothing_changes(
+    stand_in, typed, enrolment, configuration
+):
+    assert typed(stand_in.path, "--enrolment", enrolment(), "--configuration", configuration)[0] == 0
     before = snapshot(stand_in.folder)["keys"]
     file = enrolment(OTHER)
     code, said = typed(stand_in.path, "--enrolment", file)

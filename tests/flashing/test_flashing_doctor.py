@@ -27,7 +27,8 @@ def test_a_meter_that_runs_answers_and_is_not_stopped(meter):
     resets, codes = meter.resets, len(meter.codes)
     code, said, _ = examined(meter.path)
     assert code == 0
-    assert TITLE in said and "not known" in said and "0 frames waiting" in said
+    assert TITLE in said and "not known" in said
+    assert "2 frames waiting" in said  # its version, and that it was never configured
     code, text, _ = examined(meter.path, "--json")
     found = json.loads(text)
     assert found["running"] and found["status"]["title"] == TITLE
@@ -95,3 +96,20 @@ def test_what_a_person_reads_of_each_state():
     assert said["lost"].startswith("5 to a full store, 6 to age")
     assert said["sensor"] == "the clamp is unplugged"
     assert said["trouble"] == status["trouble"]
+
+
+@pytest.mark.parametrize(
+    ("sensor", "said"),
+    [
+        ({"measures": True, "fault": None, "plugged": True}, "no fault"),
+        ({"measures": True, "fault": "unplugged", "plugged": False}, "unplugged"),
+        (
+            {"measures": True, "fault": None, "plugged": None},
+            "no fault; no contact at its jack: unplugged, it would read no load",
+        ),
+        ({"measures": True, "fault": None}, "no fault; no contact at its jack: unplugged, it would read no load"),
+        ({"measures": False, "fault": None, "plugged": None}, "no pins are configured"),
+    ],
+)
+def test_what_a_person_reads_of_the_clamp(sensor, said):
+    assert say._sensor(sensor) == said

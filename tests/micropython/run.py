@@ -33,6 +33,7 @@ MODULES = (
     "test_meter_power_cuts",
     "test_meter_flash_cuts",
     "test_meter_unusable",
+    "test_meter_lost_configuration",
 )
 
 
