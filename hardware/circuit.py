@@ -115,6 +115,13 @@ class Link(Facts, frozen=True):
     baud: int
 
 
+class Jack(Facts, frozen=True):
+    """The contact of the clamp's jack."""
+
+    pin_switch: int
+    contact_a: float
+
+
 class Prices(Facts, frozen=True):
     currency: str
     stated: str
@@ -145,6 +152,7 @@ class Circuit(Facts, frozen=True):
     protection: Protection
     temperature: Temperature
     link: Link
+    jack: Jack
     prices: Prices
     net: dict[str, tuple[str, ...]]
     part: dict[str, Part]

@@ -10,6 +10,7 @@ ADC1_PINS = range(32, 40)
 TAKEN_PINS = {0, 1, 2, 3, 5, 12, 15, *range(6, 12), *range(34, 40)}  # prompt, straps, flash, inputs only
 LEAST_CORNER = 10.0  # times the mains: below, the filter eats harmonics and its tolerances become phase
 HALF_RATE_DB = -6.0  # at half the sampling rate, at most
+DRY_A = 0.0001  # less does not keep a plain contact clean
 SURGE_V = 100.0  # at the adaptor's output
 
 
@@ -91,3 +92,14 @@ def pin_rules(circuit: Circuit) -> Iterator[Rule]:
     yield Rule("converter pins outside ADC1", outside, 0, "pins")
     taken = sum(pin in TAKEN_PINS for pin in (link.uart_tx, link.uart_rx))
     yield Rule("link pins that are taken", taken, 0, "pins")
+    switch = circuit.jack.pin_switch
+    taken = switch in TAKEN_PINS | {link.uart_tx, link.uart_rx, converter.pin_current, converter.pin_voltage}
+    yield Rule("jack's contact: pins that are taken", int(taken), 0, "pins")
+    highest = circuit.supply.rail_v * (1 + circuit.supply.rail_tolerance)
+    closed = highest / (circuit.ohm("R15") * (1 - circuit.tolerance("R15")))
+    # A contact that carries too little stays dry, and one day does not close.
+    yield Rule("jack's contact: least current, closed", DRY_A, closed, "A")
+    yield Rule("jack's contact: most current, closed", closed, circuit.jack.contact_a, "A")
+    # A plug with two poles joins the ring's spring with the sleeve: BIAS is at ground then, through R2.
+    mono = highest / (circuit.ohm("R2") * (1 - circuit.tolerance("R2")))
+    yield Rule("jack's contact: most current, plug of two poles", mono, circuit.jack.contact_a, "A")

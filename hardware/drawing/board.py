@@ -112,6 +112,8 @@ def blocks(canvas: Canvas, circuit: Circuit) -> None:
     for name, text in (
         ("J1.tip", "J1 tip"),
         ("J1.sleeve", "J1 sleeve"),
+        ("J1.ring", "J1 ring"),
+        ("J1.switch", "J1 switch"),
         ("J2.pin", "J2 pin"),
         ("J2.sleeve", "J2 sleeve"),
     ):

@@ -111,7 +111,7 @@ def plug(canvas: Canvas, circuit: Circuit) -> None:
         canvas.rectangle((x - 2, top - 13), (10, 26), INK, "none")
     canvas.polygon((406, top - 13), (428, top), (406, top + 13), fill="#bdbdbd")
     for x, name, text in (
-        (260, "sleeve", "to BIAS"), (333, "ring", "not connected"), (400, "tip", "to D1, R1, R4"),
+        (260, "sleeve", "to BIAS"), (333, "ring", "nothing; opens J1's contact"), (400, "tip", "to D1, R1, R4"),
     ):  # fmt: skip
         canvas.line((x, top + 15), (x, top + 38), color=INK)
         canvas.text((x, top + 54), name, 13, INK, "middle", True)

@@ -18,6 +18,7 @@ def drawn(circuit: Circuit) -> Sheet:
     sheet = Sheet(circuit)
     sheet.frame((-6.0, 7.8), (28.4, -20.4), "Hushmeter: the meter with clamp and AC-AC adaptor")
     current_channel(sheet, (4.4, 3.0))
+    contact(sheet, (21.4, 5.0))
     voltage_channel(sheet, (4.4, -5.4))
     sheet.text((-5.4, -11.2), "Zero", 13)
     bias(sheet, (-3.6, -12.6))
@@ -57,6 +58,22 @@ def jack(sheet: Sheet, x: float, y: float, cold: float) -> None:
         sheet.wire((x - 4.9, place), (x, place))
 
 
+def contact(sheet: Sheet, start: Point) -> None:
+    """Draw the jack's own contact and its pull-up; start: the top of the pull-up, at 3V3."""
+    x, y = start
+    sheet.text((x - 1.6, y + 1.5), "Is the clamp plugged in?", 13)
+    sheet.rail((x, y))
+    sheet.resistor("R15", (x, y), (x, y - 2.2))
+    sheet.wire((x, y - 2.2), (x + 2.6, y - 2.2))
+    sheet.dot((x, y - 2.2))
+    sheet.net((x + 2.6, y - 2.2), f"GPIO{sheet.circuit.jack.pin_switch}")
+    sheet.drawing.add(elm.Button(nc=True).at((x, y - 2.2)).to((x, y - 4.4)))
+    sheet.ends |= {"J1.switch": (x, y - 2.2), "J1.ring": (x, y - 4.4)}
+    sheet.ground((x, y - 4.4))
+    for step, text in enumerate(("J1 switch and J1 ring:", "closed without a plug,", "opened by one")):
+        sheet.text((x + 0.9, y - 3.0 - 0.5 * step), text, 10.5)
+
+
 def voltage_channel(sheet: Sheet, start: Point) -> None:
     x, y = start
     cold = y - CHANNEL_HEIGHT
@@ -82,19 +99,19 @@ def voltage_channel(sheet: Sheet, start: Point) -> None:
 def board(sheet: Sheet, start: Point) -> None:
     """Draw the development board, its decoupling and the link's terminals; start: its upper left corner."""
     circuit, (x, y) = sheet.circuit, start
-    converter, link = circuit.converter, circuit.link
+    converter, link, switch = circuit.converter, circuit.link, circuit.jack.pin_switch
     sheet.text((x - 6.4, y + 1.0), "Board and link", 13)
     sheet.drawing.add(elm.Rect(corner1=(0, 0), corner2=(5.4, -5.6)).at((x, y)))
     sheet.text((x + 2.7, y + 0.45), f"U1 {circuit.part['U1'].number}", 10.5, "center")
-    left = (f"GPIO{converter.pin_current}", f"GPIO{converter.pin_voltage}", "3V3", "GND")
-    for step, name in enumerate(left):
-        place = (x - 1.0, y - 0.8 - 1.3 * step)
+    pins = (converter.pin_current, converter.pin_voltage, switch)
+    for step, name in enumerate([*(f"GPIO{pin}" for pin in pins), "3V3", "GND"]):
+        place = (x - 1.0, y - 0.7 - 1.0 * step)
         sheet.wire(place, (x, place[1]))
         sheet.text((x + 0.2, place[1]), name, 10)
         sheet.ends[f"U1.{name.removeprefix('GPIO')}"] = (x, place[1])
-        if step < 2:
+        if step < len(pins):
             sheet.net(place, name, "left")
-    decoupling(sheet, (x - 1.0, y - 3.4))
+    decoupling(sheet, (x - 1.0, y - 3.7))
     sheet.wire((x - 1.0, y - 4.7), (x - 1.0, y - 5.6))
     sheet.ground((x - 1.0, y - 5.6))
     terminals(sheet, (x + 5.4, y), (f"GPIO{link.uart_tx} TX", f"GPIO{link.uart_rx} RX", "GND", "USB"))

@@ -94,5 +94,14 @@ def test_a_pin_on_two_nets_is_refused(planted):
 def test_the_converters_pins_are_those_of_the_nets(circuit):
     assert circuit.net_of(f"U1.{circuit.converter.pin_current}") == circuit.net_of("R5.2")
     assert circuit.net_of(f"U1.{circuit.converter.pin_voltage}") == circuit.net_of("R9.2")
+    assert circuit.net_of(f"U1.{circuit.jack.pin_switch}") == circuit.net_of("J1.switch")
     assert circuit.net_of(f"U1.{circuit.link.uart_tx}") == circuit.net_of("R10.1")
     assert circuit.net_of(f"U1.{circuit.link.uart_rx}") == circuit.net_of("R11.1")
+
+
+def test_the_jacks_contact_joins_ring_and_switch_and_neither_is_on_the_clamps_nets(circuit):
+    """Without a plug the spring of the ring lies on the switch's: low. A plug's ring touches nothing of the clamp."""
+    assert circuit.net_of("J1.ring") == "GND"
+    assert circuit.net_of("R15.1") == "3V3"
+    assert {circuit.net_of("J1.switch"), circuit.net_of("J1.ring")}.isdisjoint({"TIP", "BIAS", "CURRENT"})
+    assert "normally closed" in circuit.part["J1"].what

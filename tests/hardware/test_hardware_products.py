@@ -209,13 +209,22 @@ def test_the_page_states_the_budget_of_the_arithmetic(circuit):
     assert said(r"whose curve was measured they come to ([\d.]+) %") == [round(max(known) * 100, 2)]
 
 
+def beside(one, other):
+    return one * other / (one + other)
+
+
 def test_the_checks_without_power_are_the_resistors_of_the_circuit(circuit):
+    """Nothing is plugged in, so that the jack's contact is closed: R15 lies between 3V3 and ground."""
     ohm = circuit.ohm
-    assert said(r"^   \| 3V3 and GND \| ([\d.]+) kΩ") == [(ohm("R2") + ohm("R3")) / 1000]
-    assert said(r"^   \| BIAS and GND \| ([\d.]+) kΩ") == [ohm("R3") / 1000]
+    divider = ohm("R2") + ohm("R3")
+    assert said(r"^   \| 3V3 and GND \| ([\d.]+) kΩ, .*; ([\d.]+) kΩ with a plug in J1") == [
+        round(beside(divider, ohm("R15")) / 1000, 2), divider / 1000,
+    ]  # fmt: skip
+    assert said(r"^   \| BIAS and GND \| ([\d.]+) kΩ") == [round(beside(ohm("R3"), ohm("R2") + ohm("R15")) / 1000, 2)]
+    top = beside(ohm("R2"), ohm("R3") + ohm("R15"))
     assert said(r"^   \| J2 pin and J2 sleeve \| ([\d.]+) kΩ") == [(ohm("R6") + ohm("R7")) / 1000]
-    paths = [ohm("R2") + ohm(burden) + ohm("R4") + ohm("R5") for burden in ("R1A", "R1B")]
-    paths.append(ohm("R2") + ohm("R7") + ohm("R8") + ohm("R9"))
+    paths = [top + ohm(burden) + ohm("R4") + ohm("R5") for burden in ("R1A", "R1B")]
+    paths.append(top + ohm("R7") + ohm("R8") + ohm("R9"))
     stated = said(r"then 35 \| ([\d.]+) kΩ \(R1A\) or ([\d.]+) kΩ \(R1B\), then ([\d.]+) kΩ")
     for number, path in zip(stated, paths, strict=True):
         assert abs(number * 1000 - path) < 20

@@ -54,6 +54,12 @@ MISTAKES = [
     (("ohm = 100e3", "ohm = 10e3"), "ZMPT101B: primary current"),
     (("pin_voltage = 35", "pin_voltage = 27"), "converter pins outside ADC1"),
     (("uart_tx = 17", "uart_tx = 1"), "link pins that are taken"),
+    # the pin beside the clamp's, which has no pull-up; the link's own
+    (("pin_switch = 25", "pin_switch = 35"), "jack's contact: pins that are taken"),
+    (("pin_switch = 25", "pin_switch = 17"), "jack's contact: pins that are taken"),
+    # a pull-up as for a logic input: the contact stays dry; and none to speak of
+    (("MFR-25FBF52-10K\"\nohm = 10000.0", "MFR-25FBF52-100K\"\nohm = 100000.0"), "jack's contact: least current"),
+    (("MFR-25FBF52-10K\"\nohm = 10000.0", "MFR-25FBF52-10R\"\nohm = 10.0"), "jack's contact: most current, closed"),
 ]  # fmt: skip
 
 
@@ -69,6 +75,7 @@ def test_every_rule_has_a_mistake_that_breaks_it_or_stands_for_a_bound_with_rese
         "burden lost: heat in D1",
         "100 V from the adaptor: current into a diode",
         "ZMPT101B: heat in R12",
+        "jack's contact: most current, plug of two poles",
     }
     same = {rule.replace("SCT-013-000", "SCT-013-030") for rule in prone} | {"SCT-013-030: peak at 30 A"}
     for rule in rules(circuit):
