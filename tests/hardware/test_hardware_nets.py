@@ -5,6 +5,7 @@ import re
 import pytest
 from hardware_lines import drawn_groups, groups
 
+from firmware.board import boards
 from hardware.circuit import CircuitError
 from hardware.drawing import layout
 from hardware.drawing.schematic import drawn
@@ -105,3 +106,7 @@ def test_the_jacks_contact_joins_ring_and_switch_and_neither_is_on_the_clamps_ne
     assert circuit.net_of("R15.1") == "3V3"
     assert {circuit.net_of("J1.switch"), circuit.net_of("J1.ring")}.isdisjoint({"TIP", "BIAS", "CURRENT"})
     assert "normally closed" in circuit.part["J1"].what
+
+
+def test_the_pins_that_a_meter_without_a_configuration_reads_are_those_of_the_circuit(circuit):
+    assert boards.USUAL_PINS["esp32"] == [circuit.converter.pin_current, circuit.converter.pin_voltage]
