@@ -96,6 +96,10 @@ class Rp2040:
         """Say what the ADC's pins see from now on (emulator/waveform.mjs)."""
         self._tell({"adc": adc})
 
+    def drive(self, levels: dict[str, bool]) -> None:
+        """Say which GPIO pins something outside drives from now on, and how."""
+        self._tell({"levels": levels})
+
     def report(self) -> Report:
         """Return how far it came."""
         known = len(self._answers("emulated_s"))

@@ -2,7 +2,7 @@
 //
 // FLASH is the chip's image (2 MiB; what lies behind them is read only), read at the start and written as the board writes. CONSOLE and LINE are numbers of
 // open descriptors: the ptys of the USB console and of UART0, non-blocking. On stdin lines of JSON: {"adc": {"0": channel, ...}}
-// (waveform.mjs), {"report": true}. On stdout lines of JSON: {"ready": true} after each start,
+// (waveform.mjs), {"levels": {"22": false, ...}} of GPIO pins that something outside drives, {"report": true}. On stdout lines of JSON: {"ready": true} after each start,
 // {"emulated_s": ..., "wall_s": ..., "flash_operations": ...} to a report.
 import fs from 'node:fs';
 import readline from 'node:readline';
@@ -22,6 +22,7 @@ const UART_TX_INTERRUPT = 32;
 const RANDOM_BIT = 0x1c;
 
 let channels = {};
+let levels = {};
 let emulatedNanos = 0; // of boots that are over
 
 const say = (what) => fs.writeSync(1, JSON.stringify(what) + '\n');
@@ -129,6 +130,10 @@ function wireAdc(mcu) {
   };
 }
 
+function drive(mcu) {
+  for (const [pin, level] of Object.entries(levels)) mcu.gpio[pin].setInputValue(level);
+}
+
 function start() {
   const mcu = new Simulator().rp2040; // its clock is what is needed of it: it runs here, in slices
   mcu.logger = new ConsoleLogger(LogLevel.Error);
@@ -138,6 +143,7 @@ function start() {
   const ssi = new Ssi(mcu, chip);
   Object.assign(mcu.peripherals, { 0x18000: ssi, 0x40018: new IoQspi(mcu, ssi), 0x40060: new Rosc(mcu) });
   wireAdc(mcu);
+  drive(mcu);
   const board = { mcu, chip, ended: false, carry: [wireUart(mcu), wireConsole(mcu)] };
   mcu.peripherals[0x40058].onWatchdogTrigger = () => (board.ended = true); // machine.reset() or a real bite
   mcu.core.PC = 0x10000000; // where the bootrom hands over to flash
@@ -179,6 +185,10 @@ function live() {
 readline.createInterface({ input: process.stdin }).on('line', (line) => {
   const told = JSON.parse(line);
   if (told.adc) channels = told.adc;
+  if (told.levels) {
+    levels = told.levels;
+    drive(board.mcu);
+  }
   if (told.report)
     say({
       emulated_s: (emulatedNanos + board.mcu.clock.nanos) / 1e9,
