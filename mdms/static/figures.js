@@ -27,12 +27,15 @@ export function date(at, zone) {
 
 /** Return the midnight, in UTC seconds, that begins the local day of a time. */
 export function midnight(at, zone) {
-  const [year, month, day] = date(at, zone).split("-").map(Number);
+  return dayStart(...date(at, zone).split("-").map(Number), zone);
+}
+
+/** Return the midnight, in UTC seconds, that begins a date of a zone; days and months may overflow, as in Date.UTC. */
+export function dayStart(year, month, day, zone) {
   const wanted = Date.UTC(year, month - 1, day) / 1000;
-  let guess = wanted - offset(at, zone);
-  // The clock may change between midnight and now: ask again at the guess.
-  guess = wanted - offset(guess, zone);
-  return guess;
+  const guess = wanted - offset(wanted, zone);
+  // The clock may change in between: ask again at the guess.
+  return wanted - offset(guess, zone);
 }
 
 function offset(at, zone) {
