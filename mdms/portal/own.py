@@ -5,6 +5,8 @@ from flask.typing import ResponseReturnValue
 
 from protocol.documents import parse
 from protocol.envelopes import Envelope
+from protocol.rosters import Tenancy
+from protocol.tariffs import Tariff
 
 from .. import formats
 from ..accounts.sessions import CUSTOMER, only, who
@@ -60,6 +62,8 @@ def own_objects(store: Store, book: RosterBook, pricing: Pricing, statements: St
                         "why": words(bill.status),
                         "amount": pricing.amount(bill),
                         "page": url_for(".bill", account=account, period_start=bill.period_start),
+                        **_counted(bill, tenancy),
+                        "tariff": _name(pricing.tariff(bill)),
                         **_energies(bill),
                     }
                     for bill in found
@@ -80,10 +84,21 @@ def own_objects(store: Store, book: RosterBook, pricing: Pricing, statements: St
     return own
 
 
+def _counted(bill: Bill, tenancy: Tenancy | None) -> dict[str, int]:
+    """From when to when a bill counts: its period, as far as the tenancy lasts in it."""
+    start, until = (tenancy.first_window, tenancy.until) if tenancy else (bill.period_start, None)
+    return {
+        "start": max(bill.period_start, start),
+        "end": bill.period_end if until is None else min(bill.period_end, until),
+    }
+
+
+def _name(tariff: Tariff | None) -> tuple[str, int] | None:
+    return (tariff.name, tariff.version) if tariff else None
+
+
 def _energies(bill: Bill) -> dict[str, object]:
     return {
-        "start": bill.period_start,
-        "end": bill.period_end,
         "status": bill.status,
         "import_mwh": bill.import_mwh,
         "export_mwh": bill.export_mwh,

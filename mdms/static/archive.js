@@ -7,6 +7,7 @@ const DAY_S = 86_400;
 const FIRST_SIZE = 256;
 export const COLUMNS = [
   "end", "length", "importMwh", "exportMwh", "importRegister", "exportRegister", "volts", "amperes", "powerFactor", "quality",
+  "meter",
 ];
 
 /** The readings that begin within one day of UTC, in order of time. */
@@ -54,7 +55,10 @@ function place(sorted, count, wanted) {
   return low;
 }
 
-/** Readings {end, length, importMwh, ...} (COLUMNS; NaN: not measured), times in UTC seconds, energies in mWh. */
+/**
+ * Readings {end, length, importMwh, ...} (COLUMNS; NaN: not measured), times in UTC seconds, energies in mWh. `meter` is
+ * a number of whoever opens them.
+ */
 export class Archive {
   #shelves = new Map();
   #days = [];

@@ -1,5 +1,7 @@
 // Energies, powers and times as people read them.
 
+import { wall, wallOf } from "./walls.js";
+
 /** Return an energy in mWh as kWh to the watt-hour. */
 export function kwh(mwh) {
   return mwh === null ? "–" : (mwh / 1e6).toFixed(3);
@@ -27,23 +29,8 @@ export function date(at, zone) {
 
 /** Return the midnight, in UTC seconds, that begins the local day of a time. */
 export function midnight(at, zone) {
-  return dayStart(...date(at, zone).split("-").map(Number), zone);
-}
-
-/** Return the midnight, in UTC seconds, that begins a date of a zone; days and months may overflow, as in Date.UTC. */
-export function dayStart(year, month, day, zone) {
-  const wanted = Date.UTC(year, month - 1, day) / 1000;
-  const guess = wanted - offset(wanted, zone);
-  // The clock may change in between: ask again at the guess.
-  return wanted - offset(guess, zone);
-}
-
-function offset(at, zone) {
-  const parts = {};
-  const shape = { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" };
-  const format = formatter("whole", zone, { ...shape, hourCycle: "h23" }, "en-US");
-  for (const { type, value } of format.formatToParts(at * 1000)) parts[type] = Number(value);
-  return Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second) / 1000 - Math.floor(at);
+  const [year, month, day] = wallOf(at, zone);
+  return wall(year, month, day, 0, zone);
 }
 
 const formatters = new Map();

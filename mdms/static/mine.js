@@ -7,6 +7,7 @@ import { RANGES, span } from "./spans.js";
 import { line } from "./table.js";
 
 const READINGS = 60;
+const FILE_MS = 60_000;
 const NOW = { day: "today", week: "this week", month: "this month", year: "this year" };
 
 const part = (id) => document.getElementById(id);
@@ -31,6 +32,7 @@ export class Mine {
     part("earlier").addEventListener("click", () => this.#step(1));
     part("later").addEventListener("click", () => this.#step(-1));
     part("whole").addEventListener("click", () => this.#zoomTo());
+    for (const kind of ["csv", "xml"]) part(`take-${kind}`).addEventListener("click", () => this.#take(kind));
     part("compare").addEventListener("change", () => this.#drawSoon());
     part("readings").closest("details").addEventListener("toggle", () => this.#drawSoon());
   }
@@ -115,6 +117,19 @@ export class Mine {
     this.#figures(seen, last);
     this.#pairs();
     if (part("readings").closest("details").open) await this.#readings();
+  }
+
+  // Made by the worker and given to the browser's downloads: it goes to no server.
+  async #take(kind) {
+    const { last } = this.#state;
+    if (!last) return;
+    const { from, to } = this.#zoom ?? span(this.#range, last.end - last.length, this.#back, this.#zone);
+    const { file } = await this.#question({ take: kind, from, to });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(file);
+    link.download = `hushmeter-${date(from, this.#zone)}-${date(to - 1, this.#zone)}.${kind}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), FILE_MS);
   }
 
   #controls(whole, first) {

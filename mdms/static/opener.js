@@ -1,22 +1,27 @@
 // A worker that opens sealed rows and answers questions about them, so that the page stays quick whatever a year holds.
 //
 // In: {keys, envelope, zone}; {prices: the tariff's versions}; {rows: Uint8Array of whole rows}; {ask: name, from, to,
-// against} for what is seen between two times and, with `against`, between two others; {ask: name, newest: count}.
+// against} for what is seen between two times and, with `against`, between two others; {ask: name, newest: count};
+// {ask: name, check: bill, upTo: bills} (checking.js); {ask: name, take: "csv" or "xml", from, to} for a file.
 // Out: {opened: whole count, failed, spentMs, last, first, pairs} behind each {rows}; {answer: name, ...} for each question;
 // {fatal} where the envelope does not open. Opened readings stay here: the page gets what it shows.
 
 import { Archive } from "./archive.js";
 import { Ccm } from "./ccm.js";
+import { checkBill, checkUpTo } from "./checking.js";
+import { toHex } from "./bytes.js";
 import { DetailKeys } from "./keychain.js";
 import { Prices } from "./prices.js";
 import { openRow, parseHeader, ROW_BYTES } from "./rows.js";
 import { openRoot } from "./sealing.js";
+import { csv, greenButton } from "./taking.js";
 import { view } from "./view.js";
 
 const PAIRS = 3;
 
 const archive = new Archive();
 const meters = new Map();
+const titles = [];
 const ciphers = new Map();
 let owner = null;
 let prices = new Prices([]);
@@ -35,6 +40,8 @@ async function take(data) {
   else if (data.prices) prices = new Prices(data.prices);
   else if (data.rows) await open(data.rows);
   else if (data.newest) self.postMessage({ answer: data.ask, readings: archive.newest(data.newest) });
+  else if (data.check) self.postMessage({ answer: data.ask, ...check(data.check, data.upTo) });
+  else if (data.take) self.postMessage({ answer: data.ask, file: await file(data.take, data.from, data.to) });
   else self.postMessage({ answer: data.ask, seen: see(data.from, data.to), before: data.against && see(...data.against) });
 }
 
@@ -42,24 +49,37 @@ function see(from, to) {
   return { ...view(archive, from, to, owner.zone), cost: prices.cost(archive, from, to), currency: prices.currency };
 }
 
+function check(bill, upTo) {
+  const bandOf = (one) => (at) => (one.tariff ? prices.bandOf(at, ...one.tariff) : null);
+  return { ...checkBill(archive, bill, bandOf(bill)), upTo: checkUpTo(archive, upTo, () => null) };
+}
+
+async function file(kind, from, to) {
+  if (kind === "csv") return new Blob(csv(archive, titles, from, to), { type: "text/csv" });
+  const pieces = await greenButton(archive, titles, owner.envelope.pseudonym, from, to, Math.floor(Date.now() / 1000));
+  return new Blob(pieces, { type: "application/xml" });
+}
+
 async function open(bytes) {
   const begun = performance.now();
-  let meter = "";
+  let key = "";
   let ccm = null;
+  let meter = 0;
   for (let at = 0; at + ROW_BYTES <= bytes.length; at += ROW_BYTES) {
     const row = bytes.subarray(at, at + ROW_BYTES);
     const day = dayOf(row);
-    if (day !== meter) {
+    if (day !== key) {
       try {
         ccm = await cipherOf(day, parseHeader(row));
       } catch {
         self.postMessage({ fatal: "Your key does not open this account's envelope." });
         return;
       }
-      meter = day;
+      key = day;
+      meter = numberOf(toHex(row.subarray(2, 10)));
     }
     try {
-      const reading = openRow(ccm, row);
+      const reading = { ...openRow(ccm, row), meter };
       archive.add(reading);
       remember(reading, row);
     } catch {
@@ -68,6 +88,11 @@ async function open(bytes) {
   }
   spentMs += performance.now() - begun;
   self.postMessage({ opened: archive.size, failed, spentMs, last: archive.last, first: archive.first, pairs });
+}
+
+function numberOf(title) {
+  if (!titles.includes(title)) titles.push(title);
+  return titles.indexOf(title);
 }
 
 function dayOf(row) {

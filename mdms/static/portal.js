@@ -120,7 +120,8 @@ function show(keys, envelope, zone, own) {
   fetchRows(own, (rows) => worker.postMessage({ rows }, [rows.buffer]), (left) => mine.progress(left), (text) => mine.tell(text));
   const tariffs = async () => worker.postMessage({ prices: (await ask(`${own}tariffs.json`)).tariffs });
   keepAsking(tariffs, () => {}, { every: TARIFFS_MS });
-  keepAsking(async () => showBills(await ask(`${own}bills.json`)), () => {}, { every: BILLS_MS });
+  const check = (bill, upTo) => question({ check: bill, upTo });
+  keepAsking(async () => showBills(await ask(`${own}bills.json`), check), () => {}, { every: BILLS_MS });
 }
 
 /** Return a function that asks a worker: each question has a name, which its answer carries. */

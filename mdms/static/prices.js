@@ -1,18 +1,17 @@
 // What energy costs as it is used: the tariff's prices applied to readings, for the eye. A bill's exact amount is the bill's.
 
 import { midnight } from "./figures.js";
+import { windowAt } from "./walls.js";
 
-const WINDOW_S = 3 * 3600;
+const SLOT_HOURS = 3; // protocol, chapter 12: bands hold whole windows
 const MICRO = 1e6;
 const DAYS = { all: [0, 1, 2, 3, 4, 5, 6], workdays: [0, 1, 2, 3, 4], weekend: [5, 6], saturday: [5], sunday: [6] };
-const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MWH_A_KWH = 1e6;
 
 /** The versions of one tenancy's tariff, as the portal gives them: in order, each in force until the next. */
 export class Prices {
   #versions;
   #bands = new Map();
-  #walls = new Map();
 
   constructor(versions) {
     this.#versions = versions.map((version) => ({ ...version, table: table(version) }));
@@ -43,9 +42,15 @@ export class Prices {
     return netted.taxed - netted.credit + this.#standing(from, Math.min(to, archive.last?.end ?? from));
   }
 
-  /** Return {version, band} of a time, or null before the first tariff. Windows of three hours have one band. */
+  /** Return the name of the band that a time is in, by the tariff of that name and version; null without it. */
+  bandOf(at, name, version) {
+    const found = this.#versions.find((each) => each.name === name && each.version === version);
+    return found ? found.bands[band(found, at)].name : null;
+  }
+
+  /** Return {version, band} of a time, or null before the first tariff. */
   #at(time) {
-    const key = Math.floor(time / 900);
+    const key = Math.floor(time / 900); // no window begins within a quarter of an hour
     if (!this.#bands.has(key)) this.#bands.set(key, this.#look(time));
     return this.#bands.get(key);
   }
@@ -55,19 +60,7 @@ export class Prices {
     this.#versions.forEach(({ valid_from: from }, i) => {
       if (from <= time) version = i;
     });
-    if (version < 0) return null;
-    const { zone, table: bands } = this.#versions[version];
-    const [weekday, hour] = this.#wall(time, zone);
-    return { version, band: bands[weekday * 8 + Math.floor((hour * 3600) / WINDOW_S)] };
-  }
-
-  #wall(time, zone) {
-    if (!this.#walls.has(zone)) {
-      const shape = { weekday: "short", hour: "2-digit", hourCycle: "h23", timeZone: zone };
-      this.#walls.set(zone, new Intl.DateTimeFormat("en-GB", shape));
-    }
-    const parts = Object.fromEntries(this.#walls.get(zone).formatToParts(time * 1000).map(({ type, value }) => [type, value]));
-    return [WEEKDAYS.indexOf(parts.weekday), Number(parts.hour)];
+    return version < 0 ? null : { version, band: band(this.#versions[version], time) };
   }
 
   // A charge a period is left to the bill: it is one for the whole of it.
@@ -81,6 +74,12 @@ export class Prices {
     }
     return sum;
   }
+}
+
+// By the wall clock of the window's start, as the key holder does it.
+function band({ zone, table: bands }, at) {
+  const { hour, weekday } = windowAt(at, zone);
+  return bands[weekday * 8 + Math.floor(hour / SLOT_HOURS)];
 }
 
 function table({ bands }) {
