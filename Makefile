@@ -41,6 +41,13 @@ test-system: setup ## (root) install Chromium, PostgreSQL, mosquitto and systemd
 	@npm ci --silent
 	@$(PY) -m pytest -m system tests/system $(ARGS)
 
+.PHONY: test-browser
+test-browser: setup ## run the tests in a real Chromium alone, of those that test-system runs, and print their figures
+	@command -v chromium chromedriver >/dev/null || \
+	  { echo "test-browser: no chromium or chromedriver: make test-system installs them, or apt-get install chromium chromium-driver" >&2; exit 1; }
+	@test -d node_modules || npm ci --silent
+	@$(PY) -m pytest -m browser tests/system $(ARGS)
+
 # What builds and runs the emulated boards; scripts/hil/needs.py names the same for who is not root.
 HIL_PACKAGES := build-essential cmake dpkg-dev gcc-arm-none-eabi libnewlib-arm-none-eabi \
   libstdc++-arm-none-eabi-newlib qemu-system-arm

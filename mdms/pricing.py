@@ -31,6 +31,10 @@ class Pricing:
         found = self._tariffs.in_force(neighbourhood, self._book.versions(neighbourhood)[0].zone, at)
         return found.tariff if found else None
 
+    def versions(self, neighbourhood: str) -> list[Tariff]:
+        """Return the tariffs of a neighbourhood, past and to come, in the order of their beginnings."""
+        return self._tariffs.of(neighbourhood, self._book.versions(neighbourhood)[0].zone)
+
     def cost(self, bill: Bill) -> Cost | None:
         """Return what a bill costs, or None where it has no price."""
         tariff = self.tariff(bill)

@@ -29,7 +29,7 @@ from .store import Store
 from .tariffs import load_tariffs
 
 MAX_BODY = 1 << 20
-THREADS = 8
+THREADS = 16  # half of them may hold a customer's stream of news (portal/rows.py)
 
 log = structlog.get_logger()
 

@@ -210,6 +210,15 @@ class TariffBook:
                 default = one
         return default
 
+    def of(self, neighbourhood: str, zone: str) -> list[Tariff]:
+        """Return the tariffs that are in force for a neighbourhood at some time, in the order of their beginnings."""
+        found: list[Tariff] = []
+        for moment in sorted({tariff.valid_from for tariff in self._by_id.values()}):
+            now = self.in_force(neighbourhood, zone, moment)
+            if now is not None and now.tariff not in found:
+                found.append(now.tariff)
+        return found
+
     def _at(self, at: int) -> Iterator[InForce]:
         for versions in self._versions:
             begun = [one for one in versions if one.tariff.valid_from <= at]

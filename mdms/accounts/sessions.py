@@ -1,7 +1,7 @@
 """Who is signed in: Flask-Login over a signed cookie, ended by idleness, by age, or by a new password.
 
 Rule 1: a door refuses everything to everyone but its own role; its routes say nothing about it, so none forgets.
-Rule 2: what a page asks for by itself (`.json`) does not keep a session alive; a person's own doing does.
+Rule 2: what a page asks for by itself (BY_ITSELF) does not keep a session alive; a person's own doing does.
 """
 
 import time
@@ -20,6 +20,7 @@ CUSTOMER = "customer"
 IDLE_S = 30 * 60
 LONGEST_S = 12 * 3600
 REFRESH_S = 30
+BY_ITSELF = (".json", ".bin", ".events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _end_old_session() -> None:
         return
     if now - seen > IDLE_S or now - since > LONGEST_S:
         session.clear()
-    elif now - seen > REFRESH_S and (not request.path.endswith(".json") or request.args.get("active") == "1"):
+    elif now - seen > REFRESH_S and (not request.path.endswith(BY_ITSELF) or request.args.get("active") == "1"):
         session["seen"] = now
 
 
@@ -99,7 +100,7 @@ def only(role: str, entrance: str) -> Callable[[], ResponseReturnValue | None]:
     def check() -> ResponseReturnValue | None:
         person = who()
         if person is None:
-            if request.path.endswith(".json"):
+            if request.path.endswith(BY_ITSELF):
                 return answer_json({"error": "not signed in"}, 401)
             return redirect(url_for(entrance))
         if person.role != role:

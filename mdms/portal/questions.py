@@ -1,6 +1,7 @@
 """What the customer's page asks of the database: one tenancy's sealed rows and its own bills."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.sql.functions import Function
 
 from ..store import BILL_COLUMNS, Bill, Store
 from ..tables import bills, detail_rows
@@ -17,6 +18,32 @@ def rows_behind(store: Store, pseudonym: str, arrival: int, limit: int = ROWS_AT
         .limit(limit)
     )
     return [(row.arrival, bytes(row.row)) for row in store.ask(query)]
+
+
+def rows_before(store: Store, pseudonym: str, arrival: int, limit: int) -> list[tuple[int, bytes]]:
+    """Return the newest of a tenancy's sealed rows that arrived before a number, as (number, row), oldest first."""
+    query = (
+        select(detail_rows.c.arrival, detail_rows.c.row)
+        .where(detail_rows.c.pseudonym == pseudonym, detail_rows.c.arrival < arrival)
+        .order_by(detail_rows.c.arrival.desc())
+        .limit(limit)
+    )
+    return [(row.arrival, bytes(row.row)) for row in reversed(store.ask(query))]
+
+
+def first_arrival(store: Store, pseudonym: str) -> int | None:
+    """Return the number of a tenancy's oldest row that is kept, or None."""
+    return _arrival(store, pseudonym, func.min(detail_rows.c.arrival))
+
+
+def last_arrival(store: Store, pseudonym: str) -> int | None:
+    """Return the number of a tenancy's newest row, or None."""
+    return _arrival(store, pseudonym, func.max(detail_rows.c.arrival))
+
+
+def _arrival(store: Store, pseudonym: str, which: Function[int]) -> int | None:
+    found: int | None = store.ask(select(which).where(detail_rows.c.pseudonym == pseudonym))[0][0]
+    return found
 
 
 def bills_of(store: Store, pseudonym: str) -> list[Bill]:

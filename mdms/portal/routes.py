@@ -2,31 +2,27 @@
 
 from typing import TypeVar
 
-from flask import Blueprint, Response, abort, render_template, request, url_for
+from flask import Blueprint, Response, abort, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
 
-from protocol.documents import DocumentError, parse, to_base64url
-from protocol.envelopes import Envelope
+from protocol.documents import DocumentError, parse
 from protocol.logins import Answer, Asked
 
-from .. import formats
 from ..accounts.origins import Origins
-from ..accounts.sessions import CUSTOMER, Person, only, sign_in, who
+from ..accounts.sessions import CUSTOMER, Person, sign_in
 from ..ingest.routes import answer_json
-from ..pricing import Pricing, described
-from ..reasons import words
+from ..pricing import Pricing
 from ..rosters import RosterBook
-from ..statements.pages import SECONDS, StatementPages
+from ..statements.pages import StatementPages
 from ..store import Store
 from .challenges import Challenges
-from .questions import ROWS_AT_ONCE, bills_of, rows_behind
+from .own import own_objects
 
 PER_ADDRESS = "60 per minute"
 PER_ACCOUNT = "10 per minute; 200 per hour"
-MAX_ARRIVAL = (1 << 63) - 1
 
 _Message = TypeVar("_Message")
 
@@ -69,92 +65,8 @@ def portal_routes(
         # The new session has a token of its own, and the page is not loaded again.
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
-    routes.register_blueprint(_own_objects(store, book, pricing, statements))
+    routes.register_blueprint(own_objects(store, book, pricing, statements))
     return routes
-
-
-def _own_objects(store: Store, book: RosterBook, pricing: Pricing, statements: StatementPages) -> Blueprint:
-    own = Blueprint("own", __name__, url_prefix="/accounts/<account>")
-    own.before_request(only(CUSTOMER, "portal.home"))
-
-    @own.before_request
-    def nobody_elses() -> None:
-        person = who()
-        # Like an account that does not exist: who is a customer is nobody's business.
-        if person is None or (request.view_args or {}).get("account") != person.name:
-            abort(404)
-
-    @own.get("/envelope.json")
-    def envelope(account: str) -> Response:
-        document = store.envelope_of(account)
-        if document is None:
-            abort(404)
-        sealed: Envelope = parse(document.content_bytes(), Envelope)
-        tenancy = book.tenancy(account)
-        zone = book.versions(tenancy.neighbourhood)[0].zone if tenancy else "UTC"
-        return answer_json({"envelope": sealed, "document": document, "zone": zone})
-
-    @own.get("/rows.json")
-    def rows(account: str) -> Response:
-        after = request.args.get("after", "0")
-        if not (after.isascii() and after.isdigit()) or int(after[:20]) > MAX_ARRIVAL:
-            abort(400)
-        found = rows_behind(store, account, int(after))
-        return answer_json(
-            {
-                "rows": to_base64url(b"".join(row for _, row in found)),
-                "next": found[-1][0] if found else int(after),
-                "more": len(found) == ROWS_AT_ONCE,
-            }
-        )
-
-    @own.get("/bills.json")
-    def bills(account: str) -> Response:
-        tenancy = book.tenancy(account)
-        zone = book.zone(tenancy.neighbourhood) if tenancy else None
-        found = bills_of(store, account)
-        newest = pricing.tariff(found[0]) if found else None
-        return answer_json(
-            {
-                "tariff": described(newest) if newest else None,
-                "bills": [
-                    {
-                        "period": formats.period(bill.period_start, bill.period_end, *([zone] if zone else [])),
-                        "start": bill.period_start,
-                        "end": bill.period_end,
-                        "status": bill.status,
-                        "why": words(bill.status),
-                        "import_mwh": bill.import_mwh,
-                        "export_mwh": bill.export_mwh,
-                        "windows": bill.windows,
-                        "estimated": bill.estimated,
-                        "adjusted": bill.adjusted,
-                        "sums": [
-                            {
-                                "bands": [name for name, _ in one.bands],
-                                "import_mwh": one.import_mwh,
-                                "export_mwh": one.export_mwh,
-                            }
-                            for one in bill.sums
-                        ],
-                        "amount": pricing.amount(bill),
-                        "page": url_for(".bill", account=account, period_start=bill.period_start),
-                    }
-                    for bill in found
-                ],
-            }
-        )
-
-    @own.get(f"/bills/{SECONDS}")
-    def bill(account: str, period_start: int) -> ResponseReturnValue:
-        pdf = url_for(".bill_pdf", account=account, period_start=period_start)
-        return statements.page(account, period_start, pdf)
-
-    @own.get(f"/bills/{SECONDS}.pdf")
-    def bill_pdf(account: str, period_start: int) -> Response:
-        return statements.pdf(account, period_start)
-
-    return own
 
 
 def _body(kind: type[_Message]) -> _Message:

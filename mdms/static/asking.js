@@ -15,12 +15,24 @@ for (const kind of ["pointerdown", "keydown"]) {
 
 /** Return the JSON at an address. A person's doing since the last call keeps the session alive, asking alone does not. */
 export async function ask(url, parameters = {}) {
+  return await (await get(url, parameters)).json();
+}
+
+/** Return {bytes, oldest, newest, left} of stored rows at an address: numbers of arrival, and how many older are left. */
+export async function askBytes(url, parameters = {}) {
+  const answer = await get(url, parameters);
+  const number = (name) => Number(answer.headers.get(`Hushmeter-${name}`));
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  return { bytes, oldest: number("Oldest"), newest: number("Newest"), left: number("Left") };
+}
+
+async function get(url, parameters) {
   const query = new URLSearchParams(active ? { ...parameters, active: "1" } : parameters);
   active = false;
   const answer = await fetch(`${url}?${query}`, { credentials: "same-origin", cache: "no-store" });
   if (answer.status === 401) throw new SignedOut("You have been signed out.");
   if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
-  return await answer.json();
+  return answer;
 }
 
 /** Send JSON; returns {ok, status, body}. */
@@ -34,13 +46,17 @@ export async function send(url, body, csrfToken) {
   return { ok: answer.ok, status: answer.status, body: await answer.json().catch(() => ({})) };
 }
 
-/** Call `step` every two seconds, less often while it fails. `tell` gets "" or what is wrong; SignedOut ends it. */
-export async function keepAsking(step, tell) {
-  for (let pause = EVERY_MS; ; ) {
+/**
+ * Call `step` every two seconds, or `every` milliseconds, less often while it fails, and until `until()`.
+ * `tell` gets "" or what is wrong; SignedOut ends it.
+ */
+export async function keepAsking(step, tell, { every = EVERY_MS, until = () => false } = {}) {
+  for (let pause = every; ; ) {
     try {
       await step();
       tell("");
-      pause = EVERY_MS;
+      if (until()) return;
+      pause = every;
     } catch (error) {
       if (error instanceof SignedOut) {
         tell(`${error.message} Load the page again to sign in.`);

@@ -1,5 +1,7 @@
 // Energies, powers and times as people read them.
 
+import { wall, wallOf } from "./walls.js";
+
 /** Return an energy in mWh as kWh to the watt-hour. */
 export function kwh(mwh) {
   return mwh === null ? "–" : (mwh / 1e6).toFixed(3);
@@ -27,20 +29,8 @@ export function date(at, zone) {
 
 /** Return the midnight, in UTC seconds, that begins the local day of a time. */
 export function midnight(at, zone) {
-  const [year, month, day] = date(at, zone).split("-").map(Number);
-  const wanted = Date.UTC(year, month - 1, day) / 1000;
-  let guess = wanted - offset(at, zone);
-  // The clock may change between midnight and now: ask again at the guess.
-  guess = wanted - offset(guess, zone);
-  return guess;
-}
-
-function offset(at, zone) {
-  const parts = {};
-  const shape = { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" };
-  const format = formatter("whole", zone, { ...shape, hourCycle: "h23" }, "en-US");
-  for (const { type, value } of format.formatToParts(at * 1000)) parts[type] = Number(value);
-  return Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second) / 1000 - Math.floor(at);
+  const [year, month, day] = wallOf(at, zone);
+  return wall(year, month, day, 0, zone);
 }
 
 const formatters = new Map();

@@ -1,80 +1,60 @@
-// What the customer sees once the rows are open: curve, figures, sealed beside opened, bills.
+// What the customer sees once rows are open: curve, figures, sealed beside opened. The worker holds the readings.
 
 import { toHex } from "./bytes.js";
-import { Curve, steps } from "./curve.js";
-import { date, kilowatts, kwh, midnight, moment } from "./figures.js";
-import { gaps, History, start, total } from "./history.js";
-import { ROW_BYTES } from "./rows.js";
+import { EnergyChart } from "./energy_chart.js";
+import { date, kilowatts, kwh, moment } from "./figures.js";
+import { RANGES, span } from "./spans.js";
 import { line } from "./table.js";
 
-const DAY_S = 86_400;
-const PAIRS = 3;
 const READINGS = 60;
-const SPANS = { day: "today", week: "in 7 days", all: "in all" };
+const FILE_MS = 60_000;
+const NOW = { day: "today", week: "this week", month: "this month", year: "this year" };
 
 const part = (id) => document.getElementById(id);
 
-/** The customer's part of the page, for a neighbourhood's time zone. */
+/** The customer's part of the page, for a neighbourhood's time zone. `question(what)` asks the worker and returns a promise. */
 export class Mine {
   #zone;
-  #curve;
-  #history = new History();
-  #sealed = [];
-  #failed = 0;
+  #question;
+  #chart;
+  #state = { opened: 0, failed: 0, spentMs: 0, last: null, first: null, pairs: [] };
   #range = "day";
+  #back = 0;
+  #zoom = null;
   #due = false;
+  #asking = false;
 
-  constructor(zone) {
+  constructor(zone, question) {
     this.#zone = zone;
-    this.#curve = new Curve(part("chart"), zone);
-    for (const button of document.querySelectorAll("[data-range]")) {
-      button.addEventListener("click", () => this.#choose(button.dataset.range));
-    }
+    this.#question = question;
+    this.#chart = new EnergyChart(part("chart"), zone, (from, to) => this.#zoomTo(from, to));
+    for (const range of RANGES) part(`range-${range}`).addEventListener("click", () => this.#choose(range));
+    part("earlier").addEventListener("click", () => this.#step(1));
+    part("later").addEventListener("click", () => this.#step(-1));
+    part("whole").addEventListener("click", () => this.#zoomTo());
+    for (const kind of ["csv", "xml"]) part(`take-${kind}`).addEventListener("click", () => this.#take(kind));
+    part("compare").addEventListener("change", () => this.#drawSoon());
+    part("readings").closest("details").addEventListener("toggle", () => this.#drawSoon());
   }
 
-  /** Take what the worker opened. */
-  take({ opened, rows, failed, stride, fatal }) {
-    if (fatal) {
-      part("failed").textContent = fatal;
+  /** Take what the worker says of itself after opening rows. */
+  take(state) {
+    if (state.fatal) {
+      part("failed").textContent = state.fatal;
       part("failed").hidden = false;
       return;
     }
-    const readings = [];
-    for (let at = 0; at < opened.length; at += stride) {
-      const [index, end, length, importMwh, exportMwh, volts, amperes, powerFactor, quality] = opened.subarray(at, at + stride);
-      readings.push({ index, end, length, importMwh, exportMwh, volts, amperes, powerFactor, quality });
-    }
-    this.#history.add(readings);
-    this.#failed += failed;
-    const pairs = readings.slice(-PAIRS).map((reading) => {
-      const from = reading.index * ROW_BYTES;
-      return { reading, row: rows.slice(from, from + ROW_BYTES) };
-    });
-    this.#sealed = [...this.#sealed, ...pairs].sort((a, b) => a.reading.end - b.reading.end).slice(-PAIRS);
+    this.#state = state;
     this.#drawSoon();
   }
 
-  /** Take the account's bills. */
-  takeBills({ tariff, bills }) {
-    part("price").textContent = tariff ? `${tariff}.` : "";
-    const lines = bills.map((bill) => {
-      const estimated = bill.estimated ? `estimate: intervals missing or estimated in ${bill.estimated} of ${bill.windows} windows` : "";
-      const adjusted = bill.adjusted ? `adjustment: ${bill.adjusted} windows of earlier periods` : "";
-      const bands = bill.sums.filter((sum) => sum.bands.length).map((sum) => `${sum.bands.join("+")} ${kwh(sum.import_mwh)} kWh`);
-      const said = [bands.join(", "), estimated, adjusted].filter((text) => text).join("; ");
-      const remark = bill.status === "released" ? said : bill.why;
-      const row = line([""], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
-      const link = document.createElement("a");
-      link.href = bill.page;
-      // Its own tab: this page forgets the key when it is left.
-      link.target = "_blank";
-      link.rel = "noopener";
-      link.textContent = bill.period;
-      row.firstElementChild.replaceChildren(link);
-      return row;
-    });
-    if (!lines.length) lines.push(line(["No period has ended yet."]));
-    part("bills").replaceChildren(...lines);
+  /** Show how far opening has come: `left` rows are still to be fetched. */
+  progress(left) {
+    const whole = this.#state.opened + left;
+    part("progress").hidden = left === 0;
+    part("progress").max = whole || 1;
+    part("progress").value = this.#state.opened;
+    part("progress-text").textContent = left ? `Opening older readings: ${left.toLocaleString("en")} to go.` : "";
   }
 
   /** Say that all is well (""), or what is wrong. */
@@ -86,68 +66,112 @@ export class Mine {
 
   #choose(range) {
     this.#range = range;
-    for (const button of document.querySelectorAll("[data-range]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.range === range));
-    }
+    this.#back = 0;
+    this.#zoom = null;
+    for (const each of RANGES) part(`range-${each}`).setAttribute("aria-pressed", String(each === range));
     this.#drawSoon();
   }
 
-  // Many batches may come before the next frame: draw once.
+  #step(by) {
+    this.#back = Math.max(0, this.#back + by);
+    this.#zoom = null;
+    this.#drawSoon();
+  }
+
+  #zoomTo(from, to) {
+    this.#zoom = from === undefined ? null : { from, to };
+    this.#drawSoon();
+  }
+
+  // Many batches may come before the next frame, or before the worker has answered: ask once.
   #drawSoon() {
     if (this.#due) return;
     this.#due = true;
     requestAnimationFrame(() => {
+      if (this.#asking) return;
+      this.#asking = true;
       this.#due = false;
-      this.#draw();
+      this.#draw().finally(() => {
+        this.#asking = false;
+        if (this.#due) {
+          this.#due = false;
+          this.#drawSoon();
+        }
+      });
     });
   }
 
-  #draw() {
-    const { last } = this.#history;
-    part("failed").textContent = `${this.#failed} stored rows do not open with your key, or were changed. They are left out.`;
-    part("failed").hidden = this.#failed === 0;
+  async #draw() {
+    const { last, first, failed } = this.#state;
+    part("failed").textContent = `${failed} stored rows do not open with your key, or were changed. They are left out.`;
+    part("failed").hidden = failed === 0;
     if (!last) return;
-    const [from, to] = this.#span();
-    const readings = this.#history.within(from, to);
-    const intervals = readings.map((reading) => ({
-      start: start(reading),
-      end: reading.end,
-      values: [kilowatts(reading.importMwh, reading.length), kilowatts(reading.exportMwh, reading.length)],
-    }));
-    this.#curve.show(steps(intervals, 2), from, to);
-    this.#figures(readings, last);
+    const newest = last.end - last.length;
+    const whole = span(this.#range, newest, this.#back, this.#zone);
+    const { from, to } = this.#zoom ?? whole;
+    const earlier = span(this.#range, newest, this.#back + 1, this.#zone);
+    const against = part("compare").checked && [earlier.from + from - whole.from, earlier.from + to - whole.from];
+    const { seen, before } = await this.#question({ from, to, against });
+    this.#chart.show(seen, before);
+    this.#controls(whole, first);
+    this.#figures(seen, last);
     this.#pairs();
-    part("readings").replaceChildren(...this.#history.newest(READINGS).map((reading) => this.#reading(reading)));
+    if (part("readings").closest("details").open) await this.#readings();
   }
 
-  #span() {
-    const { first, last } = this.#history;
-    const today = midnight(start(last), this.#zone);
-    // The next midnight, on a day of 25 hours too.
-    const tomorrow = midnight(today + 1.5 * DAY_S, this.#zone);
-    if (this.#range === "day") return [today, tomorrow];
-    return [this.#range === "week" ? midnight(today - 5.5 * DAY_S, this.#zone) : start(first), tomorrow];
+  // Made by the worker and given to the browser's downloads: it goes to no server.
+  async #take(kind) {
+    const { last } = this.#state;
+    if (!last) return;
+    const { from, to } = this.#zoom ?? span(this.#range, last.end - last.length, this.#back, this.#zone);
+    const { file } = await this.#question({ take: kind, from, to });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(file);
+    link.download = `hushmeter-${date(from, this.#zone)}-${date(to - 1, this.#zone)}.${kind}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), FILE_MS);
   }
 
-  #figures(readings, last) {
+  #controls(whole, first) {
+    part("span-title").textContent = this.#zoom
+      ? `${moment(this.#zoom.from, this.#zone)} to ${moment(this.#zoom.to, this.#zone)}`
+      : whole.title;
+    part("later").disabled = this.#back === 0;
+    part("earlier").disabled = whole.from <= first.end - first.length;
+    part("whole").hidden = !this.#zoom;
+  }
+
+  #figures({ sums, cost, currency, unit }, last) {
     const net = kilowatts(last.importMwh - last.exportMwh, last.length) * 1000;
     part("now").textContent = `${net.toFixed(0)} W`;
-    for (const [id, name] of [["import", "importMwh"], ["export", "exportMwh"]]) {
-      const sum = total(readings, name);
+    const electric = [[last.volts, 1, "V"], [last.amperes, 2, "A"], [last.powerFactor, 2, "power factor"]];
+    const measured = electric.filter(([value]) => !Number.isNaN(value)).map(([value, digits, name]) => `${value.toFixed(digits)} ${name}`);
+    part("now-more").textContent = measured.join(" · ");
+    for (const [id, sum] of [["import", sums.importMwh], ["export", sums.exportMwh]]) {
       part(id).textContent = `${kwh(sum)} kWh`;
       part(id).dataset.mwh = String(sum);
     }
-    for (const span of document.querySelectorAll(".span")) span.textContent = SPANS[this.#range];
+    part("cost").textContent = cost === null ? "–" : cost.toLocaleString("en", { style: "currency", currency });
+    const when = this.#zoom || this.#back ? "in the time shown" : NOW[this.#range];
+    for (const each of document.querySelectorAll(".span")) each.textContent = when;
     part("last").textContent = moment(last.end, this.#zone);
-    const missing = gaps(readings);
-    const told = missing ? ` ${missing} ${missing === 1 ? "gap" : "gaps"} in the time shown.` : "";
-    part("opened").textContent = `${this.#history.size} readings opened since ${date(start(this.#history.first), this.#zone)}.${told}`;
-    part("opened").dataset.count = String(this.#history.size);
+    part("opened").textContent = this.#said(sums, unit);
+    part("opened").dataset.count = String(this.#state.opened);
+    part("opened").title = `${Math.round((this.#state.opened / this.#state.spentMs) * 1000).toLocaleString("en")} readings a second`;
+  }
+
+  #said(sums, unit) {
+    const said = [`${this.#state.opened.toLocaleString("en")} readings opened since ${date(this.#state.first.end - this.#state.first.length, this.#zone)}.`];
+    if (sums.gaps) said.push(`${sums.gaps} ${sums.gaps === 1 ? "gap" : "gaps"} in the time shown.`);
+    if (sums.estimated) said.push(`${sums.estimated} of ${sums.readings} readings shown are estimates: shaded.`);
+    if (sums.apparent) said.push("Your meter measures current alone: its energies are estimates at the mains' nominal voltage.");
+    if (unit === "kWh") said.push("Each step is a day's energy.");
+    return said.join(" ");
   }
 
   #pairs() {
     part("pairs").replaceChildren(
-      ...[...this.#sealed].reverse().map(({ reading, row }) => {
+      ...[...this.#state.pairs].reverse().map(({ reading, row }) => {
         const pair = document.createElement("div");
         const sealed = document.createElement("code");
         const opened = document.createElement("p");
@@ -159,6 +183,11 @@ export class Mine {
         return pair;
       }),
     );
+  }
+
+  async #readings() {
+    const { readings } = await this.#question({ newest: READINGS });
+    part("readings").replaceChildren(...readings.map((reading) => this.#reading(reading)));
   }
 
   #reading(reading) {

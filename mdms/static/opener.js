@@ -1,59 +1,114 @@
-// A worker that opens sealed rows, so that the page stays quick. It is given the keys, then rows as they come.
+// A worker that opens sealed rows and answers questions about them, so that the page stays quick whatever a year holds.
 //
-// In: {keys, envelope}, then {rows: Uint8Array of whole rows}. Out, for each: {opened: Float64Array, rows, failed} with
-// STRIDE numbers for an opened row (NaN: not measured), or {fatal} where the envelope does not open.
+// In: {keys, envelope, zone}; {prices: the tariff's versions}; {rows: Uint8Array of whole rows}; {ask: name, from, to,
+// against} for what is seen between two times and, with `against`, between two others; {ask: name, newest: count};
+// {ask: name, check: bill, upTo: bills} (checking.js); {ask: name, take: "csv" or "xml", from, to} for a file.
+// Out: {opened: whole count, failed, spentMs, last, first, pairs} behind each {rows}; {answer: name, ...} for each question;
+// {fatal} where the envelope does not open. Opened readings stay here: the page gets what it shows.
 
+import { Archive } from "./archive.js";
 import { Ccm } from "./ccm.js";
+import { checkBill, checkUpTo } from "./checking.js";
+import { toHex } from "./bytes.js";
 import { DetailKeys } from "./keychain.js";
+import { Prices } from "./prices.js";
 import { openRow, parseHeader, ROW_BYTES } from "./rows.js";
 import { openRoot } from "./sealing.js";
+import { csv, greenButton } from "./taking.js";
+import { view } from "./view.js";
 
-const STRIDE = 9;
+const PAIRS = 3;
 
-let owner = null;
+const archive = new Archive();
 const meters = new Map();
+const titles = [];
 const ciphers = new Map();
+let owner = null;
+let prices = new Prices([]);
+let failed = 0;
+let spentMs = 0;
+let pairs = [];
 let work = Promise.resolve();
 
 self.addEventListener("message", ({ data }) => {
   // One after the other: what comes first is answered first.
-  work = work.then(() => (data.keys ? begin(data) : open(data.rows)));
+  work = work.then(() => take(data)).catch((error) => self.postMessage({ fatal: String(error?.message ?? error) }));
 });
 
-function begin(data) {
-  owner = data;
+async function take(data) {
+  if (data.keys) owner = data;
+  else if (data.prices) prices = new Prices(data.prices);
+  else if (data.rows) await open(data.rows);
+  else if (data.newest) self.postMessage({ answer: data.ask, readings: archive.newest(data.newest) });
+  else if (data.check) self.postMessage({ answer: data.ask, ...check(data.check, data.upTo) });
+  else if (data.take) self.postMessage({ answer: data.ask, file: await file(data.take, data.from, data.to) });
+  else self.postMessage({ answer: data.ask, seen: see(data.from, data.to), before: data.against && see(...data.against) });
+}
+
+function see(from, to) {
+  return { ...view(archive, from, to, owner.zone), cost: prices.cost(archive, from, to), currency: prices.currency };
+}
+
+function check(bill, upTo) {
+  const bandOf = (one) => (at) => (one.tariff ? prices.bandOf(at, ...one.tariff) : null);
+  return { ...checkBill(archive, bill, bandOf(bill)), upTo: checkUpTo(archive, upTo, () => null) };
+}
+
+async function file(kind, from, to) {
+  if (kind === "csv") return new Blob(csv(archive, titles, from, to), { type: "text/csv" });
+  const pieces = await greenButton(archive, titles, owner.envelope.pseudonym, from, to, Math.floor(Date.now() / 1000));
+  return new Blob(pieces, { type: "application/xml" });
 }
 
 async function open(bytes) {
-  const found = [];
-  let failed = 0;
+  const begun = performance.now();
+  let key = "";
+  let ccm = null;
+  let meter = 0;
   for (let at = 0; at + ROW_BYTES <= bytes.length; at += ROW_BYTES) {
-    const row = bytes.slice(at, at + ROW_BYTES);
-    let ccm;
-    try {
-      ccm = await cipherOf(parseHeader(row));
-    } catch {
-      self.postMessage({ fatal: "Your key does not open this account's envelope." });
-      return;
+    const row = bytes.subarray(at, at + ROW_BYTES);
+    const day = dayOf(row);
+    if (day !== key) {
+      try {
+        ccm = await cipherOf(day, parseHeader(row));
+      } catch {
+        self.postMessage({ fatal: "Your key does not open this account's envelope." });
+        return;
+      }
+      key = day;
+      meter = numberOf(toHex(row.subarray(2, 10)));
     }
     try {
-      const detail = openRow(ccm, row);
-      found.push(
-        at / ROW_BYTES, detail.end, detail.length, detail.importMwh, detail.exportMwh,
-        detail.volts ?? NaN, detail.amperes ?? NaN, detail.powerFactor ?? NaN, detail.quality,
-      );
+      const reading = { ...openRow(ccm, row), meter };
+      archive.add(reading);
+      remember(reading, row);
     } catch {
       failed++;
     }
   }
-  const opened = Float64Array.from(found);
-  self.postMessage({ opened, rows: bytes, failed, stride: STRIDE }, [opened.buffer]);
+  spentMs += performance.now() - begun;
+  self.postMessage({ opened: archive.size, failed, spentMs, last: archive.last, first: archive.first, pairs });
 }
 
-async function cipherOf({ title, epoch }) {
-  const meter = title.join();
-  const day = `${meter}/${epoch}`;
+function numberOf(title) {
+  if (!titles.includes(title)) titles.push(title);
+  return titles.indexOf(title);
+}
+
+function dayOf(row) {
+  // Title and epoch, bytes 2 to 12 of the header: those of one key.
+  return String.fromCharCode(...row.subarray(2, 12));
+}
+
+function remember(reading, row) {
+  if (pairs.length === PAIRS && reading.end <= pairs[0].reading.end) return;
+  if (pairs.some((pair) => pair.reading.end === reading.end)) return;
+  pairs = [...pairs, { reading, row: row.slice() }].sort((a, b) => a.reading.end - b.reading.end).slice(-PAIRS);
+}
+
+async function cipherOf(day, { title, epoch }) {
   if (!ciphers.has(day)) {
+    const meter = title.join();
     if (!meters.has(meter)) meters.set(meter, await keysOf(title));
     const key = await meters.get(meter).at(epoch);
     ciphers.set(day, key === null ? null : new Ccm(key));

@@ -2,13 +2,16 @@
 // What is decrypted stays in this page: requests carry an account, a number and an answer to a challenge, nothing else.
 
 import { ask, keepAsking, send, SignedOut } from "./asking.js";
-import { fromBase64, toBase64url } from "./bytes.js";
-import { Mine } from "./mine.js";
+import { showBills } from "./bills.js";
+import { toBase64url } from "./bytes.js";
 import { fingerprint, hasX25519, KeyFileError, readKeyFile } from "./keyfile.js";
-import { ROW_BYTES } from "./rows.js";
+import { Mine } from "./mine.js";
+import { fetchRows } from "./readings.js";
 import { answerChallenge } from "./sealing.js";
 
 const MOST_KEY_FILE = 16_384;
+const TARIFFS_MS = 3_600_000;
+const BILLS_MS = 10_000;
 
 const part = (id) => document.getElementById(id);
 const base = part("portal").dataset.base;
@@ -108,26 +111,33 @@ function show(keys, envelope, zone, own) {
   part("sign-in").hidden = true;
   part("mine").hidden = false;
   part("title").focus();
-  const mine = new Mine(zone);
   const worker = new Worker(new URL("./opener.js", import.meta.url), { type: "module" });
-  worker.postMessage({ keys, envelope });
-  worker.addEventListener("message", ({ data }) => mine.take(data));
+  const question = questions(worker);
+  const mine = new Mine(zone, question);
+  worker.postMessage({ keys, envelope, zone });
+  worker.addEventListener("message", ({ data }) => data.answer === undefined && mine.take(data));
   worker.addEventListener("error", () => mine.tell("Something went wrong while opening rows: load the page again."));
-  let behind = 0;
-  keepAsking(
-    async () => {
-      for (let more = true; more; ) {
-        const answer = await ask(`${own}rows.json`, { after: behind });
-        const rows = fromBase64(answer.rows);
-        if (rows.length % ROW_BYTES) throw new Error("half a row");
-        if (rows.length) worker.postMessage({ rows });
-        behind = answer.next;
-        more = answer.more;
-      }
-    },
-    (text) => mine.tell(text),
-  );
-  keepAsking(async () => mine.takeBills(await ask(`${own}bills.json`)), () => {});
+  fetchRows(own, (rows) => worker.postMessage({ rows }, [rows.buffer]), (left) => mine.progress(left), (text) => mine.tell(text));
+  const tariffs = async () => worker.postMessage({ prices: (await ask(`${own}tariffs.json`)).tariffs });
+  keepAsking(tariffs, () => {}, { every: TARIFFS_MS });
+  const check = (bill, upTo) => question({ check: bill, upTo });
+  keepAsking(async () => showBills(await ask(`${own}bills.json`), check), () => {}, { every: BILLS_MS });
+}
+
+/** Return a function that asks a worker: each question has a name, which its answer carries. */
+function questions(worker) {
+  const waiting = new Map();
+  let asked = 0;
+  worker.addEventListener("message", ({ data }) => {
+    if (data.answer === undefined) return;
+    waiting.get(data.answer)(data);
+    waiting.delete(data.answer);
+  });
+  return (what) =>
+    new Promise((resolve) => {
+      waiting.set(++asked, resolve);
+      worker.postMessage({ ...what, ask: asked });
+    });
 }
 
 begin();

@@ -26,12 +26,15 @@ export function openRow(ccm, row) {
 
 function parseDetail(body) {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  const measured = (value, missing, scale) => (value === missing ? null : value / scale);
+  const measured = (value, missing, scale) => (value === missing ? NaN : value / scale);
   return {
     end: view.getUint32(0),
     length: view.getUint16(4),
     importMwh: view.getUint32(6),
     exportMwh: view.getUint32(10),
+    // 64 bits: exact to 9 million MWh, which no home's register reaches.
+    importRegister: view.getUint32(14) * 2 ** 32 + view.getUint32(18),
+    exportRegister: view.getUint32(22) * 2 ** 32 + view.getUint32(26),
     volts: measured(view.getUint16(30), NOT_MEASURED, 10),
     amperes: measured(view.getUint16(32), NOT_MEASURED, 100),
     powerFactor: measured(view.getInt16(34), FACTOR_NOT_MEASURED, 1000),

@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from mdms_bench import DAY, DEPLOYMENT, MARCH, pseudonym
 from pages_bench import BenchPages, post_json, token_of
+from sqlalchemy import delete
 
 from mdms.billing import BillSum
 from mdms.portal import challenges
+from mdms.portal import rows as rows_module
 from mdms.store import Bill
+from mdms.tables import detail_rows
 from protocol import logins
 from protocol.documents import DocumentError, from_base64url, sign, to_base64url
 from protocol.envelopes import ENVELOPE
@@ -166,7 +169,7 @@ def test_rows_come_as_they_are_stored_and_each_once(pages):
 
 
 def test_many_rows_come_in_pieces(pages, monkeypatch):
-    monkeypatch.setattr("mdms.portal.routes.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("mdms.portal.rows.ROWS_AT_ONCE", 3)
     monkeypatch.setattr("mdms.portal.questions.rows_behind.__defaults__", (3,))
     rows = [pages.me.row(MARCH + at * 60, at) for at in range(1, 8)]
     pages.ingest(pages.me.segment(rows))
@@ -176,6 +179,64 @@ def test_many_rows_come_in_pieces(pages, monkeypatch):
         some, answer = rows_of(client, pages.me.account, after)
         found, after, more = found + some, answer["next"], answer["more"]
     assert found == rows
+
+
+def block_of(client, account, before=None):
+    answer = client.get(f"/portal/accounts/{account}/rows.bin", query_string=before and {"before": before})
+    data = answer.get_data()
+    numbers = [int(answer.headers[f"Hushmeter-{name}"]) for name in ("Oldest", "Newest", "Left")]
+    return [data[at : at + ROW_BYTES] for at in range(0, len(data), ROW_BYTES)], numbers
+
+
+def test_history_comes_newest_block_first_and_says_how_much_is_left(pages, monkeypatch):
+    monkeypatch.setattr("mdms.portal.rows.HISTORY_AT_ONCE", 3)
+    rows = [pages.me.row(MARCH + at * 60, at) for at in range(1, 8)]
+    pages.ingest(pages.me.segment(rows), pages.other.segment([pages.other.row(MARCH + 60, 1)]))
+    client = pages.as_customer(pages.me)
+    assert block_of(client, pages.me.account) == (rows[4:], [5, 7, 4])
+    assert block_of(client, pages.me.account, 5) == (rows[1:4], [2, 4, 1])
+    assert block_of(client, pages.me.account, 2) == (rows[:1], [1, 1, 0])
+    assert block_of(client, pages.me.account, 1) == ([], [0, 0, 0])
+
+
+def test_history_that_was_pruned_is_not_promised(pages):
+    pages.ingest(pages.me.segment([pages.me.row(MARCH + at * 60, at) for at in range(1, 8)]))
+    pages.store.write(lambda connection: connection.execute(delete(detail_rows).where(detail_rows.c.arrival <= 3)))
+    assert block_of(pages.as_customer(pages.me), pages.me.account)[1] == [4, 7, 0]
+
+
+def test_the_stream_tells_of_new_rows_and_ends_by_itself(pages, monkeypatch):
+    monkeypatch.setattr("mdms.portal.rows.STREAM_S", 0.6)
+    monkeypatch.setattr("mdms.portal.rows.LOOK_S", 0.02)
+    client = pages.as_customer(pages.me)
+    pages.ingest(pages.me.segment([pages.me.row(MARCH + 60, 1)]))
+    stream = client.get(f"/portal/accounts/{pages.me.account}/rows.events?after=1", buffered=False)
+    assert stream.mimetype == "text/event-stream"
+    said = iter(stream.response)
+    assert next(said) == b"retry: 250\n\n"
+    pages.ingest(pages.other.segment([pages.other.row(MARCH + at, 1, length=1) for at in range(5)]))
+    pages.ingest(pages.me.segment([pages.me.row(MARCH + 120, 1)]))
+    assert list(said) == [b"data: 2\n\n"]
+    stream.close()
+
+
+def test_streams_beyond_the_cap_are_refused_and_room_comes_back(pages, monkeypatch):
+    monkeypatch.setattr("mdms.portal.rows.STREAM_S", 0)
+    client = pages.as_customer(pages.me)
+    url = f"/portal/accounts/{pages.me.account}/rows.events"
+    streams = [client.get(url, buffered=False) for _ in range(rows_module.STREAMS)]
+    refused = client.get(url)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "0")
+    # Closed before a word was read, as by a browser that has gone.
+    for stream in streams:
+        stream.close()
+    assert client.get(url).status_code == 200
+
+
+def test_the_tariffs_are_those_of_the_own_neighbourhood(pages):
+    answer = pages.as_customer(pages.me).get(f"/portal/accounts/{pages.me.account}/tariffs.json").get_json()
+    (tariff,) = answer["tariffs"]
+    assert (tariff["name"], tariff["currency"], tariff["bands"][0]["import_micro_per_kwh"]) == ("house", "EUR", 312_500)
 
 
 def test_the_envelope_is_the_operators_and_opens_with_the_key(pages):
@@ -203,12 +264,13 @@ def test_bills_are_the_customers_own_with_their_price(pages):
     assert answer["bills"][1]["import_mwh"] == 1_000_000_000
 
 
+@pytest.mark.parametrize("name", ["rows.json?after", "rows.bin?before", "rows.events?after"])
 @pytest.mark.parametrize("after", ["-1", "x", "1.5", "", "9" * 30, "٣", "1 OR 1=1", "%00"])
-def test_a_cursor_that_is_none_is_refused(pages, after):
+def test_a_cursor_that_is_none_is_refused(pages, name, after):
     client = pages.as_customer(pages.me)
-    assert (
-        client.get(f"/portal/accounts/{pages.me.account}/rows.json", query_string={"after": after}).status_code == 400
-    )
+    address, _, parameter = name.partition("?")
+    url = f"/portal/accounts/{pages.me.account}/{address}"
+    assert client.get(url, query_string={parameter: after}).status_code == 400
 
 
 HOSTILE = [

@@ -18,6 +18,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.system)
+            if "browser" in item.fixturenames:
+                item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +39,14 @@ def served(bench, tmp_path):
     served = Served(bench, tmp_path)
     yield served
     served.stop()
+
+
+@pytest.fixture
+def say(capsys):
+    """Print a figure that was measured, past pytest's capture."""
+
+    def say(text):
+        with capsys.disabled():
+            print(f"\n  {text}", end="")
+
+    return say

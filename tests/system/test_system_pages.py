@@ -7,6 +7,7 @@ import time
 import pytest
 from mdms_bench import DAY, INTERVAL, MARCH
 from pages_bench import PASSWORD, Customer
+from portal_page import count, mwh, sign_in
 
 from mdms.store import Bill
 from protocol.documents import to_base64url
@@ -34,23 +35,6 @@ def seal_day(served, count=9, start=DAY_START):
     return rows
 
 
-def sign_in(page, served, customer, key_file, passphrase=""):
-    page.open(f"{served.url}/portal/")
-    page.wait(lambda: page.find("#open").is_enabled(), "the form never opened")
-    page.find("#account").send_keys(customer.account)
-    page.find("#key-file").send_keys(str(key_file))
-    page.find("#passphrase").send_keys(passphrase)
-    page.find("#open").click()
-
-
-def count(page):
-    return int(page.driver.execute_script("return document.getElementById('opened').dataset.count ?? 0"))
-
-
-def mwh(page, name):
-    return int(page.driver.execute_script("return document.getElementById(arguments[0]).dataset.mwh", name))
-
-
 def said(page):
     return page.text("#sign-in-state")
 
@@ -73,6 +57,7 @@ def test_the_customer_sees_exactly_the_energies_that_were_sealed(page, served, t
     assert mwh(page, "import") == sum(8**at for at in range(9))
     assert mwh(page, "export") == sum(3 * at for at in range(9))
     page.find("#mine details summary").click()
+    page.wait(lambda: len(page.all("#readings tr")) == 9)
     table = [[cell.text for cell in line.find_elements("css selector", "td")] for line in page.all("#readings tr")]
     assert [line[1:3] for line in reversed(table)] == [
         [f"{imported / 1000:.3f}", f"{exported / 1000:.3f}"] for imported, exported in energies(9)
@@ -131,12 +116,13 @@ def test_nothing_decrypted_and_no_key_ever_leaves_the_browser(page, served, tmp_
         assert to_base64url(secret) not in text
         assert str(sum(8**at for at in range(9))) not in text
     allowed = re.compile(
-        r"/(portal/(accounts/[\w-]{22}/(rows|envelope|bills)\.json.*|(challenge|answer)\.json\??)?|static/[\w./-]+)$"
+        r"/(portal/(accounts/[\w-]{22}/((rows|envelope|bills|tariffs)\.json|rows\.(bin|events)).*|(challenge|answer)\.json\??)?"
+        r"|static/[\w./-]+)$"
     )
     for url, _ in sent:
         assert allowed.match(url.removeprefix(served.url)), url
     query = {part for url, _ in sent for part in url.partition("?")[2].split("&") if part}
-    assert all(re.fullmatch(r"after=\d+|active=1", part) for part in query), query
+    assert all(re.fullmatch(r"(after|before)=\d+|active=1", part) for part in query), query
     stored = page.run("return [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length]")
     assert stored == [0, 0, 0]
 

@@ -1,0 +1,84 @@
+"""A customer's sealed rows as they lie here: new ones behind a number, old ones before it, and word of new ones."""
+
+import time
+from collections.abc import Iterator
+from threading import BoundedSemaphore
+
+from flask import Blueprint, Response, abort, request
+
+from protocol.documents import to_base64url
+
+from ..ingest.routes import answer_json
+from ..problems import problem
+from ..store import Store
+from .questions import ROWS_AT_ONCE, first_arrival, last_arrival, rows_before, rows_behind
+
+MAX_ARRIVAL = (1 << 63) - 1
+HISTORY_AT_ONCE = 20_000  # rows, 1.8 MB
+STREAMS = 8  # at once in one process: each holds a thread, and whoever comes later asks again and again instead
+STREAM_S = 60  # then the browser asks anew, and the session is looked at again
+LOOK_S = 0.25
+BEAT_S = 5.0  # how late a browser that has gone is noticed
+
+
+def row_routes(own: Blueprint, store: Store) -> None:
+    """Add the rows' addresses to the blueprint of one customer's objects."""
+    free = BoundedSemaphore(STREAMS)
+
+    @own.get("/rows.json")
+    def rows(account: str) -> Response:
+        after = _number("after", 0)
+        found = rows_behind(store, account, after)
+        return answer_json(
+            {
+                "rows": to_base64url(b"".join(row for _, row in found)),
+                "next": found[-1][0] if found else after,
+                "more": len(found) == ROWS_AT_ONCE,
+            }
+        )
+
+    @own.get("/rows.bin")
+    def history(account: str) -> Response:
+        """Answer with the rows before a number, in order. Asked again before their oldest, all come, newest first."""
+        found = rows_before(store, account, _number("before", MAX_ARRIVAL), HISTORY_AT_ONCE)
+        answer = Response(b"".join(row for _, row in found), mimetype="application/octet-stream")
+        oldest = first_arrival(store, account)
+        answer.headers["Hushmeter-Oldest"] = str(found[0][0] if found else 0)
+        answer.headers["Hushmeter-Newest"] = str(found[-1][0] if found else 0)
+        answer.headers["Hushmeter-Left"] = str(found[0][0] - oldest if found and oldest is not None else 0)
+        return answer
+
+    @own.get("/rows.events")
+    def events(account: str) -> Response:
+        after = _number("after", 0)
+        if not free.acquire(blocking=False):
+            refused = problem(503)
+            refused.headers["Retry-After"] = str(STREAM_S)
+            return refused
+        stream = Response(_news(store, account, after, time.monotonic() + STREAM_S), mimetype="text/event-stream")
+        # Also where the browser left before the first word, when the generator never ran.
+        stream.call_on_close(free.release)
+        return stream
+
+
+def _news(store: Store, account: str, after: int, until: float) -> Iterator[bytes]:
+    """Yield server-sent events (HTML standard, section 9.2): the newest row's number, whenever it has grown."""
+    yield b"retry: 250\n\n"
+    beat = time.monotonic()
+    while (now := time.monotonic()) < until:
+        newest = last_arrival(store, account)
+        if newest is not None and newest > after:
+            after = newest
+            beat = now
+            yield b"data: %d\n\n" % newest
+        elif now - beat > BEAT_S:
+            beat = now
+            yield b":\n\n"
+        time.sleep(LOOK_S)
+
+
+def _number(name: str, default: int) -> int:
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit()) or int(text[:20]) > MAX_ARRIVAL:
+        abort(400)
+    return int(text)

@@ -1,0 +1,81 @@
+// The account's bills as lines of a table.
+
+import { kwh, moment } from "./figures.js";
+import { line } from "./table.js";
+
+const part = (id) => document.getElementById(id);
+
+/** Show the account's bills and the tariff of the newest; `check(bill, upTo)` asks whether a bill is the own readings' sum. */
+export function showBills({ tariff, bills }, check) {
+  part("price").textContent = tariff ? `${tariff}.` : "";
+  const lines = bills.map((bill) => {
+    const remark = bill.status === "released" ? remarks(bill) : bill.why;
+    const row = line([""], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
+    const link = document.createElement("a");
+    link.href = bill.page;
+    // Its own tab: this page forgets the readings when it is left.
+    link.target = "_blank";
+    link.rel = "noopener";
+    link.textContent = bill.period;
+    row.firstElementChild.replaceChildren(link);
+    row.append(checkCell(bill, bills, check));
+    return row;
+  });
+  if (!lines.length) lines.push(line(["No period has ended yet."]));
+  part("bills").replaceChildren(...lines);
+}
+
+function remarks(bill) {
+  const estimated = bill.estimated ? `estimate: intervals missing or estimated in ${bill.estimated} of ${bill.windows} windows` : "";
+  const adjusted = bill.adjusted ? `adjustment: ${bill.adjusted} windows of earlier periods` : "";
+  const bands = bill.sums.filter((sum) => sum.bands.length).map((sum) => `${sum.bands.join("+")} ${kwh(sum.import_mwh)} kWh`);
+  return [bands.join(", "), estimated, adjusted].filter((text) => text).join("; ");
+}
+
+function checkCell(bill, bills, check) {
+  const cell = document.createElement("td");
+  if (bill.status !== "released") return cell;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  button.textContent = "Check";
+  button.setAttribute("aria-label", `Check the bill of ${bill.period}`);
+  const upTo = bills.filter((each) => each.start <= bill.start && each.status === "released");
+  button.addEventListener("click", async () => showCheck(bill, await check(bill, upTo)));
+  cell.append(button);
+  return cell;
+}
+
+/** Say in words whether a bill is the sum of the own readings, and where it is not. */
+function showCheck(bill, found) {
+  part("check").hidden = false;
+  part("check-title").textContent = `Bill of ${bill.period}`;
+  part("check-verdict").textContent = verdict(bill, found);
+  part("check-verdict").className = found.verdict === "equal" ? "good" : "warn";
+  const rows = [...found.sums.map((sum) => [sum.bands.join(" + "), sum.billed, sum.mine]), ["in all", found.billed, found.mine]];
+  part("check-rows").replaceChildren(
+    ...rows.map(([name, billed, mine]) =>
+      line([name], ...[billed.importMwh, mine.importMwh, billed.exportMwh, mine.exportMwh].map((mwh) => [kwh(mwh), "n"])),
+    ),
+  );
+  part("check").scrollIntoView({ block: "nearest" });
+}
+
+function verdict(bill, { verdict: said, missing, upTo, billed, mine }) {
+  if (said === "equal") return "Equal: the bill holds exactly what your own meter sealed, band by band.";
+  if (said === "incomplete") {
+    const [from, to] = missing.map((at) => moment(at, "UTC"));
+    return (
+      `It cannot be compared yet: your readings from ${from} to ${to} UTC are not here. Where older readings are still being ` +
+      "opened, check again when they are; where they are older than the utility keeps them, compare with your meter's display."
+    );
+  }
+  const together = upTo.equal ? " All bills up to this one together are equal to your readings." : "";
+  if (said === "carried") return `The bill carries ${bill.adjusted} windows of earlier periods, so it differs from this period's readings by those.${together}`;
+  const difference = kwh(Math.abs(billed.importMwh - mine.importMwh));
+  const way = billed.importMwh >= mine.importMwh ? "more" : "less";
+  return (
+    `It differs: the bill has ${difference} kWh ${way} import than your readings.${together} Readings that reached the utility late are in the ` +
+    "next bill, marked as an adjustment. If that does not explain it, show this page and your meter's register to the utility."
+  );
+}

@@ -1,0 +1,126 @@
+// The customer's curve: steps of mean power, or of a day's energy; what came before beside it; estimates shaded.
+// Drag to zoom, double-click for all of it.
+
+import { moment } from "./figures.js";
+import uPlot from "./vendor/uplot.js";
+
+const HEIGHT = 300;
+const HAIR_S = 0.001; // between a step's end and the next one's beginning
+const LEAST_ZOOM_S = 120;
+
+/** Return uPlot's columns for steps between edges: every value at its step's both ends, null where nothing is known. */
+export function columnsOf(edges, ...series) {
+  const columns = Array.from({ length: series.length + 1 }, () => []);
+  for (let i = 0; i + 1 < edges.length; i++) {
+    for (const x of [edges[i], edges[i + 1] - HAIR_S]) {
+      columns[0].push(x);
+      series.forEach((values, k) => columns[k + 1].push(values[i] ?? null));
+    }
+  }
+  return columns;
+}
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** One chart in an element, as wide as it is. `zoomed(from, to)` is called for a stretch, without times for all of it. */
+export class EnergyChart {
+  #plot;
+  #unit = "kW";
+  #doubtful = [];
+
+  constructor(element, zone, zoomed) {
+    const grid = { stroke: () => colour("--line"), width: 1 };
+    const axis = { stroke: () => colour("--soft"), grid, ticks: { show: false } };
+    const value = (_plot, it) => (it === null || it === undefined ? "–" : `${it.toFixed(3)} ${this.#unit}`);
+    const line = (label, name, fill) => ({
+      label, value, width: 2, spanGaps: false, points: { show: false },
+      stroke: () => colour(name), fill: () => (fill ? colour(fill) : undefined),
+    });
+    const width = () => Math.max(element.clientWidth, 200);
+    this.#plot = new uPlot(
+      {
+        width: width(),
+        height: HEIGHT,
+        tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
+        scales: {
+          x: { range: (_plot, low, high) => [low, high] },
+          y: { range: (_plot, _low, high) => [0, Math.max(high ?? 0, 0.001) * 1.08] },
+        },
+        axes: [
+          { ...axis, size: 34, values: times(zone) },
+          { ...axis, size: 64, values: (_plot, ticks) => ticks.map((tick) => `${tick} ${this.#unit}`) },
+        ],
+        series: [
+          { label: "Time", value: (_plot, at) => (at ? moment(at, zone) : "–") },
+          line("Import", "--import", "--import-soft"),
+          line("Export", "--export"),
+          { ...line("Import before", "--forecast"), width: 1.5, dash: [6, 4] },
+        ],
+        cursor: {
+          y: false,
+          drag: { x: true, y: false, setScale: false },
+          bind: { dblclick: () => () => zoomed() },
+        },
+        hooks: {
+          drawClear: [(plot) => this.#shade(plot)],
+          setSelect: [(plot) => this.#selected(plot, zoomed)],
+        },
+      },
+      [[], [], [], []],
+      element,
+    );
+    new ResizeObserver(() => this.#plot.setSize({ width: width(), height: HEIGHT })).observe(element);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#plot.redraw(false));
+  }
+
+  /** Show what a worker saw (view.js) and, beside it, the imports of what came before. */
+  show(seen, before) {
+    this.#unit = seen.unit;
+    this.#doubtful = seen.doubtful;
+    const columns = columnsOf(seen.edges, seen.imports, seen.exports, before?.imports ?? []);
+    this.#plot.batch(() => {
+      this.#plot.setSeries(3, { show: Boolean(before) });
+      this.#plot.setData(columns, false);
+      this.#plot.setScale("x", { min: seen.from, max: seen.to });
+      this.#plot.setScale("y", { min: 0, max: Math.max(0, ...columns.slice(1).map(highest)) });
+    });
+  }
+
+  #selected(plot, zoomed) {
+    const { left, width } = plot.select;
+    if (width <= 0) return;
+    const from = Math.floor(plot.posToVal(left, "x"));
+    const to = Math.ceil(plot.posToVal(left + width, "x"));
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (to - from >= LEAST_ZOOM_S) zoomed(from, to);
+  }
+
+  #shade(plot) {
+    const { left, top, width, height } = plot.bbox;
+    plot.ctx.save();
+    plot.ctx.beginPath();
+    plot.ctx.rect(left, top, width, height);
+    plot.ctx.clip();
+    plot.ctx.fillStyle = colour("--band");
+    for (const [from, to] of this.#doubtful) {
+      const x = plot.valToPos(from, "x", true);
+      plot.ctx.fillRect(x, top, Math.max(plot.valToPos(to, "x", true) - x, 1), height);
+    }
+    plot.ctx.restore();
+  }
+}
+
+function highest(column) {
+  let most = 0;
+  for (const each of column) if (each > most) most = each;
+  return most;
+}
+
+function times(zone) {
+  const hour = uPlot.fmtDate("{HH}:{mm}");
+  const day = uPlot.fmtDate("{MM}-{DD}");
+  return (_plot, ticks, _axis, _space, increment) =>
+    ticks.map((at) => (increment >= 86_400 ? day : hour)(uPlot.tzDate(new Date(at * 1000), zone)));
+}

@@ -1,0 +1,18 @@
+"""What a customer does on the portal's page, and what stands there."""
+
+
+def sign_in(page, served, customer, key_file, passphrase=""):
+    page.open(f"{served.url}/portal/")
+    page.wait(lambda: page.find("#open").is_enabled(), "the form never opened")
+    page.find("#account").send_keys(customer.account)
+    page.find("#key-file").send_keys(str(key_file))
+    page.find("#passphrase").send_keys(passphrase)
+    page.find("#open").click()
+
+
+def count(page):
+    return int(page.driver.execute_script("return document.getElementById('opened').dataset.count ?? 0"))
+
+
+def mwh(page, name):
+    return int(page.driver.execute_script("return document.getElementById(arguments[0]).dataset.mwh", name))

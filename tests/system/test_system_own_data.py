@@ -1,0 +1,169 @@
+"""What the browser works out of opened rows: windows and prices as the protocol has them, bills checked, files made."""
+
+import csv
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from greenbutton_objects.parse import parse_feed
+from mdms_bench import DAY, MARCH
+from portal_page import count, sign_in
+from tariff_bench import day_and_night
+from year import minute_mwh, store_minutes
+
+from mdms.billing import BillSum
+from mdms.billing.money import cost
+from mdms.store import Bill
+from protocol.windows import window_of
+
+DAYS = 31
+MODULES = "const from = (name) => import(new URL('/static/' + name, location.href).href);"
+# Clocks that change at midnight, by half an hour, and at two.
+ZONES = {"Europe/Berlin": 2026, "America/Sao_Paulo": 2017, "Asia/Beirut": 2023, "Australia/Lord_Howe": 2026}
+
+
+@pytest.fixture
+def page(browser, served):
+    browser.fresh()
+    yield browser
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_browsers_windows_are_the_protocols(page, served, zone):
+    page.open(f"{served.url}/portal/")
+    first = int(datetime(ZONES[zone], 1, 1, tzinfo=UTC).timestamp())
+    times = list(range(first, first + 366 * DAY, 9000))
+    code = "const { windowAt } = await from('walls.js'); return given[0].map((at) => windowAt(at, given[1]).start);"
+    assert page.run(MODULES + code, times, zone) == [window_of(at, ZoneInfo(zone)).start for at in times]
+
+
+def test_the_browsers_prices_are_the_bills(page, served):
+    """A month of hours in a zone with summer time, in bands of a week: the eye's cost is the bill's before rounding."""
+    page.open(f"{served.url}/portal/")
+    zone = ZoneInfo("Europe/Berlin")
+    start, end = (int(datetime(2026, month, 1, tzinfo=zone).timestamp()) for month in (3, 4))
+    tariff = day_and_night(zone="Europe/Berlin", valid_from=start, standing_micro=250_000, tax_ppm=190_000)
+    hours = [(at, 100_000_000 + at % 977_777, at % 555_555) for at in range(start, end, 3600)]
+    code = (
+        MODULES
+        + """
+    const { Archive } = await from("archive.js");
+    const { Prices } = await from("prices.js");
+    const archive = new Archive();
+    for (const [start, importMwh, exportMwh] of given[0]) {
+      archive.add({ end: start + 3600, length: 3600, importMwh, exportMwh, importRegister: 0, exportRegister: 0,
+                    volts: NaN, amperes: NaN, powerFactor: NaN, quality: 0, meter: 0 });
+    }
+    return new Prices([given[1]]).cost(archive, given[2], given[3]);
+    """
+    )
+    found = page.run(code, hours, msgspec.to_builtins(tariff), start, end)
+    sums = []
+    for number, band in enumerate(tariff.bands):
+        inside = [hour for hour in hours if tariff.band_at(window_of(hour[0], zone).start) == number]
+        energies = (sum(hour[1] for hour in inside), sum(hour[2] for hour in inside))
+        sums.append(BillSum(number, ((band.name, 1),), 1, 1, *energies))
+    exact = cost(tariff, tuple(sums), 31).total
+    assert found == pytest.approx(exact / 100, abs=0.005)  # the bill counts cents
+
+
+@pytest.mark.parametrize(
+    ("off_mwh", "adjusted", "rows_from_day", "told"),
+    [
+        (0, 0, 0, "Equal"),
+        (1, 0, 0, "It differs"),
+        (7, 2, 0, "carries 2 windows"),
+        (0, 0, 3, "cannot be compared yet"),
+    ],
+)
+def test_a_bill_is_checked_against_the_own_rows(page, served, tmp_path, off_mwh, adjusted, rows_from_day, told):
+    skipped = rows_from_day * 1440
+    imports = store_minutes(served, served.me, MARCH + skipped * 60, DAYS * 1440 - skipped)
+    whole = sum(imports) + off_mwh
+    sums = (BillSum(0, (("all", 248),), 248, 248, whole, 0),)
+    end = MARCH + DAYS * DAY
+    bill = Bill(served.me.account, MARCH, end, whole, 0, 248, 0, "released", adjusted=adjusted, sums=sums)
+    served.store.keep_bill(bill, [], b"{}")
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: count(page) == len(imports))
+    page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
+    page.wait(lambda: told in (page.text("#check-verdict") or ""), told)
+    cells = [cell.text for cell in page.all("#check-rows tr:last-child td")]
+    assert cells[1] == f"{whole / 1e6:.3f}"
+    assert cells[2] == f"{sum(imports) / 1e6:.3f}"
+
+
+def test_energy_of_a_gap_belongs_to_the_window_that_ends_it(page, served):
+    """Rows that never came: registers know their energy, and the bill's window has it where the next row is."""
+    page.open(f"{served.url}/portal/")
+    code = (
+        MODULES
+        + """
+    const { Archive } = await from("archive.js");
+    const { checkBill } = await from("checking.js");
+    const archive = new Archive();
+    let register = 1000;
+    for (let end = 900; end <= 86400; end += 900) {
+      register += end;
+      const lost = end > 20000 && end <= 40000;
+      if (lost) continue;
+      archive.add({ end, length: 900, importMwh: end, exportMwh: 0, importRegister: register, exportRegister: 0,
+                    volts: NaN, amperes: NaN, powerFactor: NaN, quality: 0, meter: 0 });
+    }
+    const bandOf = (at) => (at < 43200 ? "early" : "late");
+    const whole = register - 1000;
+    const early = 900 * (48 * 49) / 2;
+    const sums = [["early", early], ["late", whole - early]].map(([band, mwh]) => (
+      { bands: [band], import_mwh: mwh, export_mwh: 0 }));
+    const bill = { start: 0, end: 86400, import_mwh: whole, export_mwh: 0, adjusted: 0, sums };
+    return checkBill(archive, bill, bandOf).verdict;
+    """
+    )
+    assert page.run(code) == "equal"
+
+
+def test_files_are_made_in_the_browser_and_read_by_another_program(page, served, tmp_path):
+    imports = store_minutes(served, served.me, MARCH, 2 * 1440)
+    downloads = tmp_path / "downloads"
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: count(page) == len(imports))
+    page.find("#range-month").click()
+    page.wait(lambda: page.text("#span-title") == "March 2026")
+    asked = len(page.requests())
+    for kind in ("csv", "xml"):
+        page.find(f"#take-{kind}").click()
+    table = list(csv.DictReader(arrived(page, downloads, "csv").read_text().splitlines()))
+    assert [(row["start"], row["import_kwh"]) for row in table] == [
+        (f"{datetime.fromtimestamp(MARCH + at * 60, UTC):%Y-%m-%dT%H:%M:%SZ}", f"{mwh // 10**6}.{mwh % 10**6:06d}")
+        for at, mwh in enumerate(imports)
+    ]
+    (point,) = parse_feed(str(arrived(page, downloads, "xml")))
+    readings = {one.title.split()[0]: list(one.intervalReadings) for one in point.meterReadings}
+    assert [one.value * 1000 for one in readings["import"]] == pytest.approx([float(mwh) for mwh in imports])
+    assert {one.value for one in readings["export"]} == {0}
+    starts = [one.timePeriod.start.replace(tzinfo=UTC).timestamp() for one in readings["import"]]
+    assert len(starts) == len(imports) == len(set(starts))
+    later = [url for url, _ in page.requests()[asked:] if not url.startswith("blob:")]
+    assert all("/portal/accounts/" in url for url in later), later
+
+
+def arrived(page, folder, kind):
+    def found() -> Path | None:
+        files = list(folder.glob(f"*.{kind}")) if folder.is_dir() else []
+        return files[0] if files else None
+
+    path = page.wait(found, f"no {kind} file")
+    size = -1
+    while path.stat().st_size != size:
+        size = path.stat().st_size
+        time.sleep(0.2)
+    return path
+
+
+def test_the_planted_minute_is_another_one_every_time():
+    assert len({minute_mwh(at) for at in range(DAYS * 1440 - 1440)}) == (DAYS - 1) * 1440

@@ -1,0 +1,101 @@
+"""A year of minutes in the customer's browser: today at once, all of it soon, and the page never in the way."""
+
+import json
+
+import pytest
+from mdms_bench import MARCH
+from portal_page import count, mwh, sign_in
+from year import minute_mwh, store_minutes
+
+DAYS = 365
+MINUTES = DAYS * 1440
+WANTED = {"rows a second": 100_000, "year opened, s": 10, "year drawn, s": 3, "longest task, ms": 200}
+WATCH = """
+window.longest = 0;
+new PerformanceObserver((list) => {
+  for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
+}).observe({ type: "longtask", buffered: true });
+window.clicked = 0;
+addEventListener("click", () => { window.clicked = performance.now(); }, { capture: true });
+window.reached = {};
+window.wait = (name, ready) => {
+  const look = () => {
+    if (ready()) window.reached[name] = performance.now() - window.clicked;
+    else setTimeout(look, 10);
+  };
+  look();
+};
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_year_of_minutes_is_opened_newest_first_and_drawn(browser, served, tmp_path, say):
+    imports = store_minutes(served, served.me, MARCH, MINUTES)
+    browser.fresh()
+    watched = browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+    try:
+        open_year(browser, served, tmp_path, imports, say)
+    finally:
+        browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", watched)
+    assert browser.complaints() == []
+
+
+def open_year(page, served, folder, imports, say):
+    run = page.driver.execute_script
+    sign_in(page, served, served.me, served.me.key_file(folder))
+    run("wait('today', () => document.getElementById('opened').dataset.count > 0)")
+    run(f"wait('all', () => document.getElementById('opened').dataset.count == {MINUTES})")
+    page.wait(lambda: run("return reached.today ?? null") is not None)
+    # Today is right while the rest of the year is still on its way.
+    early = count(page)
+    assert mwh(page, "import") == sum(imports[-1440:])
+    page.wait(lambda: run("return reached.all ?? null") is not None)
+    opening = json.loads(run("return JSON.stringify([reached.today, reached.all, longest])"))
+    rate = int(run("return document.getElementById('opened').title").split()[0].replace(",", ""))
+    page.find("#range-year").click()
+    run("wait('year', () => document.getElementById('span-title').textContent === '2027')")
+    page.wait(lambda: run("return reached.year ?? null") is not None)
+    assert count(page) == MINUTES
+    page.wait(lambda: mwh(page, "import") == sum(imports[-59 * 1440 :]), "January and February")
+    page.find("#earlier").click()
+    page.wait(lambda: mwh(page, "import") == sum(imports[: -59 * 1440]), "March to December")
+    drawn, longest = json.loads(run("return JSON.stringify([reached.year, longest])"))
+    say(f"first block shown after {opening[0] / 1000:.2f} s, with {early:,} rows open")
+    tell(say, "rows a second", rate, more=True)
+    tell(say, "year opened, s", opening[1] / 1000)
+    tell(say, "year drawn, s", drawn / 1000)
+    tell(say, "longest task, ms", longest)
+    check_curve(page)
+
+
+def tell(say, name, figure, more=False):
+    wanted = WANTED[name]
+    reached = figure >= wanted if more else figure <= wanted
+    bound = "or more" if more else "or less"
+    say(f"{'reached    ' if reached else 'NOT REACHED'} {name}: {figure:,.2f}, wanted {wanted:,} {bound}")
+
+
+def check_curve(page):
+    """A day in the middle, zoomed to: the sum is the rows', and so is the day's step."""
+    code = """
+    const from = (name) => import(new URL("/static/" + name, location.href).href);
+    const { Archive } = await from("archive.js");
+    const { view } = await from("view.js");
+    const [start, imports] = given;
+    const archive = new Archive();
+    const order = imports.map((_, at) => at).sort((a, b) => (a * 7919) % imports.length - (b * 7919) % imports.length);
+    for (const at of [...order, ...order]) {
+      archive.add({ end: start + (at + 1) * 60, length: 60, importMwh: imports[at], exportMwh: 0, importRegister: 0,
+                    exportRegister: 0, volts: NaN, amperes: NaN, powerFactor: NaN, quality: 0 });
+    }
+    const day = view(archive, start + 86400, start + 2 * 86400, "UTC");
+    const month = view(archive, start, start + 30 * 86400, "UTC");
+    const [power, energy] = [day.imports[7], month.imports[1]];
+    return [archive.size, day.unit, day.imports.length, power, month.unit, energy, month.sums.importMwh];
+    """
+    imports = [minute_mwh(at) for at in range(3 * 1440)]
+    size, unit, steps, power, days, energy, total = page.run(code, MARCH, imports)
+    assert (size, unit, steps, days) == (3 * 1440, "kW", 1440, "kWh")
+    assert power == pytest.approx(imports[1447] * 60 / 1e6)
+    assert energy == pytest.approx(sum(imports[1440:2880]) / 1e6)
+    assert total == sum(imports)
