@@ -51,7 +51,7 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, 
     app.register_blueprint(account_routes(store, limiter))
     statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
     app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
-    app.register_blueprint(portal_routes(store, book, origins, pricing, statements, limiter))
+    app.register_blueprint(portal_routes(store, book, origins, pricing, statements, limiter, config.deployment))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)
     app.context_processor(lambda: {"person": who(), "deployment": config.deployment})

@@ -36,7 +36,13 @@ def _account_asked() -> str:
 
 
 def portal_routes(
-    store: Store, book: RosterBook, origins: Origins, pricing: Pricing, statements: StatementPages, limiter: Limiter
+    store: Store,
+    book: RosterBook,
+    origins: Origins,
+    pricing: Pricing,
+    statements: StatementPages,
+    limiter: Limiter,
+    deployment: str,
 ) -> Blueprint:
     """Return the blueprint of the customer's door."""
     routes = Blueprint("portal", __name__, url_prefix="/portal")
@@ -65,7 +71,7 @@ def portal_routes(
         # The new session has a token of its own, and the page is not loaded again.
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
-    routes.register_blueprint(own_objects(store, book, pricing, statements))
+    routes.register_blueprint(own_objects(store, book, pricing, statements, deployment))
     return routes
 
 

@@ -120,7 +120,11 @@ function show(keys, envelope, zone, own) {
   fetchRows(own, (rows) => worker.postMessage({ rows }, [rows.buffer]), (left) => mine.progress(left), (text) => mine.tell(text));
   const tariffs = async () => worker.postMessage({ prices: (await ask(`${own}tariffs.json`)).tariffs });
   keepAsking(tariffs, () => {}, { every: TARIFFS_MS });
-  const check = (bill, upTo) => question({ check: bill, upTo });
+  const check = async (bill, upTo) => {
+    const proof = await ask(bill.proof).catch(() => null);
+    const proved = proof ? await question({ prove: proof }) : { wrong: "the server has no proof of it" };
+    return { ...(await question({ check: bill, upTo })), ...proved };
+  };
   keepAsking(async () => showBills(await ask(`${own}bills.json`), check), () => {}, { every: BILLS_MS });
 }
 
