@@ -1,4 +1,4 @@
-"""The customer's agent as a command: `run` for good, `check` beforehand. Without a configuration it does nothing."""
+"""The customer's agent as a command: `run` for good, `check` beforehand, `export` to files of your own."""
 
 import logging
 import resource
@@ -16,6 +16,8 @@ from Crypto.PublicKey.ECC import EccKey
 from .agent import Agent, Follower
 from .broker import Address, Broker, trust
 from .configuration import MQTT_PASSWORD, Configuration, ConfigurationError, load, read_secret
+from .espi import write_feed
+from .exporting import fetch_all, write_csv, write_new
 from .home_assistant import Home
 from .keys import read_customer_key
 from .newest import newest
@@ -106,6 +108,31 @@ def check(path: Path) -> None:
             click.echo("no mqtt_url: nothing would be published")
     except (ConfigurationError, PortalError) as error:
         refuse(str(error))
+
+
+@main.command("export")
+@CONFIG
+@click.option("--csv", "table", type=click.Path(path_type=Path), help="New file for a table of every reading.")
+@click.option("--green-button", "feed", type=click.Path(path_type=Path), help="New file for ESPI XML.")
+def export(path: Path, table: Path | None, feed: Path | None) -> None:
+    """Fetch and open every row, and write them to files of your own. They are in clear: keep them as you keep bills."""
+    if table is None and feed is None:
+        raise click.UsageError("say --csv FILE, --green-button FILE or both")
+    try:
+        configuration = load(path)
+        key = read_customer_key(configuration)
+        portal = portal_of(configuration, key)
+        readings, failed = fetch_all(portal, Opener(key, portal.sign_in()))
+        if not readings:
+            raise ConfigurationError(f"no row opens ({failed} do not): nothing is written")
+        account, name, now = configuration.account, configuration.name, int(time.time())
+        if table is not None:
+            write_new(table, lambda stream: write_csv(stream, readings))
+        if feed is not None:
+            write_new(feed, lambda stream: write_feed(stream, readings, account, name, now))
+    except (ConfigurationError, PortalError) as error:
+        refuse(str(error))
+    click.echo(f"{len(readings)} readings written, {failed} rows do not open")
 
 
 def _seen(portal: Portal, opener: Opener) -> list[str]:

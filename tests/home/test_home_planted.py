@@ -2,9 +2,11 @@
 
 import pytest
 import test_home_agent as tests
+import test_home_export as export_tests
 from home_bench import Home
 
-from scripts.customer_agent import agent, home_assistant, opening, portal
+from scripts.customer_agent import agent, espi, home_assistant, opening, portal
+from scripts.customer_agent.exporting import fetch_all
 
 
 def red(test, *fixtures):
@@ -63,3 +65,14 @@ def test_asking_without_a_pause_is_seen(pages, monkeypatch):
     monkeypatch.setattr(agent.Agent, "_wait", lambda self, now, wrong, least_s: None)
     red(tests.test_cookies_that_do_not_hold_are_no_busy_loop, Home(pages))
     red(tests.test_the_wait_that_a_server_asks_for_is_kept, Home(pages))
+
+
+def test_import_and_export_swapped_in_green_button_are_seen(pages, tmp_path, monkeypatch):
+    home = Home(pages)
+    home.send(
+        *(home.me.row(export_tests.NOON + export_tests.SPAN_S * i, *e) for i, e in enumerate(export_tests.ENERGIES))
+    )
+    readings, _ = fetch_all(home.portal, opening.Opener(home.key, home.portal.sign_in()))
+    export_tests.test_another_reader_of_green_button_finds_the_sealed_energies(readings, tmp_path)
+    monkeypatch.setattr(espi, "DIRECTIONS", (("import", 19), ("export", 1)))
+    red(export_tests.test_another_reader_of_green_button_finds_the_sealed_energies, readings, tmp_path)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import csv
 import json
 import signal
 import ssl
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from greenbutton_objects.parse import parse_feed
 from mosquitto import Mosquitto
 
 from protocol.documents import public_key_bytes, to_base64url
@@ -301,6 +303,21 @@ def test_check_says_what_would_be_done_and_publishes_nothing(served, broker, ass
     assert "123" not in done.stdout.replace(str(broker.port), "").replace(served.url, "")
     assert assistant.messages == []
     assert not (tmp_path / "home" / "arrival").exists()
+
+
+def test_the_customers_data_can_be_taken_along(served, broker, tmp_path):
+    served.ingest(served.me.segment([served.me.row(now() - 60 + i, 8**i, 3**i) for i in range(5)]))
+    config = write(served, broker, tmp_path / "home", mqtt_url="")
+    table, feed = tmp_path / "mine.csv", tmp_path / "mine.xml"
+    done = run(["export", "--csv", str(table), "--green-button", str(feed)], config)
+    assert (done.returncode, done.stdout) == (0, "5 readings written, 0 rows do not open\n"), done.stderr
+    energies_of = [Decimal(row["import_kwh"]) * 10**6 for row in csv.DictReader(table.open(newline=""))]
+    assert energies_of == [8**i for i in range(5)]
+    (point,) = parse_feed(feed)
+    flows = {reading.readingType.flowDirection.value: reading for reading in point.meterReadings}
+    assert [round(one.value * 1000) for one in flows[19].intervalReadings] == [3**i for i in range(5)]
+    again = run(["export", "--csv", str(table)], config)
+    assert (again.returncode, "not overwritten" in again.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
