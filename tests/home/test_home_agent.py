@@ -4,6 +4,7 @@ import pytest
 from home_bench import NOON, Home
 from mdms_bench import DEPLOYMENT
 
+from protocol import wire
 from protocol.documents import public_key_bytes, to_base64url
 from scripts.customer_agent.portal import Refused, Response
 
@@ -281,3 +282,17 @@ def test_what_is_sent_to_the_server_holds_nothing_that_was_opened(home):
     own = f"/portal/accounts/{home.me.account}/"
     for path in home.transport.asked:
         assert path in allowed or path == own + "envelope.json" or path.startswith(own + "rows.json?after="), path
+
+
+def test_a_sensor_that_was_announced_stays_when_a_row_lacks_its_value(home):
+    home.send(home.me.row(NOON, 1))
+    home.settle()
+    opened = home.follower.newest
+    blind = type(opened)(
+        opened.title, opened.salt, opened.counter + 1, opened.detail._replace(decivolts=wire.NOT_MEASURED)
+    )
+    home.follower._newest = blind
+    home.broker.messages.clear()
+    home.settle()
+    assert home.broker.configs() == {}
+    assert home.broker.states()[-1]["voltage_v"] is None
