@@ -171,9 +171,10 @@ pictures: setup ## take the documentation's pictures of the pages (needs Chromiu
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
   --no-annotate -q
 .PHONY: lock
-lock: ## make requirements.lock and requirements-bench.lock anew (needs uv)
+lock: ## make requirements.lock, requirements-bench.lock and requirements-home.lock anew (needs uv)
 	uv pip compile pyproject.toml --all-extras $(LOCKED) -o requirements.lock
 	uv pip compile scripts/bench/peers.in -c requirements.lock $(LOCKED) -o requirements-bench.lock
+	uv pip compile scripts/customer_agent/packages.in -c requirements.lock $(LOCKED) -o requirements-home.lock
 
 .PHONY: clean
 clean: ## remove the environment and what tests leave behind
