@@ -6,6 +6,7 @@ A board that was never enrolled is no meter: it says so and ends, at the prompt.
 """
 
 import asyncio
+import gc
 
 from firmware import configuration, console, enrolling, main
 from firmware.board import boards
@@ -36,6 +37,9 @@ def start(storage=None):
     meter = main.build_anyway(board, sensor, values["interval_s"], values["detail_s"], say=_say)
     if settings.trouble:
         meter.events.notice(wire.DATA_UNUSABLE, "configuration")
+    # Before a quarter of what is free has become garbage: a file's buffer must find room in one piece.
+    gc.collect()
+    gc.threshold(gc.mem_free() // 4)
     asyncio.run(_run(meter, board, settings))
 
 
