@@ -46,9 +46,12 @@ def open_due_bills(
                     if status in ASK_LATER:
                         waiting[one.tenancy.pseudonym] = status
                         progress.advance()
-                    else:
-                        due_bills.decided(one.tenancy, one.due.period.start)
+                        continue
+                    due_bills.decided(one.tenancy, one.due.period.start)
+                    if one.due.period.start < periods[one.tenancy.neighbourhood].start:
                         again.append(one.tenancy)
+                    else:
+                        progress.advance()
             left = again
     return waiting
 

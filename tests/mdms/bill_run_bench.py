@@ -72,8 +72,9 @@ class MonthsEnd:
         """Serve a key holder in this process, on the socket of the configuration."""
         return Served(self, now)
 
-    def run(self, out, now=NOW, **options):
-        lines = []
+    def run(self, out, now=NOW, lines=None, **options):
+        """Run in this process; returns the outcome and the lines that were told, in ``lines`` as they come."""
+        lines = [] if lines is None else lines
         facts = {"start": None, "out": out, "workers": 1} | options
         outcome = bill_run(self.config, Options(**facts), Lines(lines.append), now)
         return outcome, lines

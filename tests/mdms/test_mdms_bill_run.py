@@ -9,18 +9,24 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pypdf
 import pytest
-from bill_run_bench import MonthsEnd, files, month
+from bill_run_bench import NOW, MonthsEnd, files, month
 from mdms_bench import APRIL, MARCH, pseudonym
 from rich.console import Console
 
+from mdms.asking import Asking, DueBills
+from mdms.bill_run.opening import open_due_bills
 from mdms.bill_run.progress import Bars, Lines, progress_on
 from mdms.bill_run.summary import DONE, LEFT, exit_status, summary
 from mdms.errors import CannotStart, ConfigError
+from mdms.keyholder.client import KeyHolderClient
+from mdms.periods import parse_periods
 from mdms.reasons import words
+from protocol.windows import Span
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120
@@ -322,3 +328,32 @@ def test_lines_tell_each_tenth_once():
     assert [line.split(",")[0] for line in told] == [f"steps: {at} of 1000" for at in range(0, 1001, 100)]
     lines.begin("nothing", 0)
     lines.end()
+
+
+class Steps:
+    """Progress that says how far it is."""
+
+    def __init__(self):
+        self.done = 0
+
+    def begin(self, what, total):
+        self.done = 0
+
+    def advance(self, steps=1):
+        self.done += steps
+
+
+def test_progress_is_told_with_each_answer_and_not_at_the_end(end, monkeypatch):
+    monkeypatch.setattr("mdms.asking.MOST_BYTES", 1)
+    book, steps, told = end.bench.book, Steps(), []
+    tenancies = [book.tenancy(meter) for meter in end.meters]
+    with end.key_holder() as keyholder, closing(KeyHolderClient(end.config.keyholder_socket)) as client:
+        keyholder.before = lambda: told.append(steps.done)
+        due_bills = DueBills(end.store, book, parse_periods("month"), NOW)
+        waiting = open_due_bills(
+            due_bills, tenancies, {"north": Span(MARCH, APRIL)}, [Asking(end.store, client)], steps
+        )
+    assert waiting == {}
+    assert told[0] == 0
+    assert told[-1] > 0, "before the last question"
+    assert steps.done == METERS
