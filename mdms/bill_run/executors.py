@@ -24,6 +24,8 @@ MISSING = (
     "(pip install '.[dask]' in the program's folder), in the same version as on the cluster"
 )
 
+CERTIFICATES = "set distributed.comm.tls.ca-file, .client.cert and .client.key"
+
 _Task = TypeVar("_Task")
 _Done = TypeVar("_Done")
 
@@ -68,13 +70,15 @@ def working(workers: int, scheduler: str | None, unsafe_plain: bool) -> Iterator
         return
     check_address(scheduler, unsafe_plain)
     try:
-        from distributed import Client  # noqa: PLC0415 - only whoever has a cluster installs it
+        from distributed import Client, Security  # noqa: PLC0415 - only whoever has a cluster installs it
     except ImportError:
         raise CannotStart(MISSING) from None
     try:
+        if scheduler.startswith("tls:") and Security().get_connection_args("client")["ssl_context"] is None:
+            raise CannotStart(f"scheduler {scheduler}: Dask's configuration names no certificates: {CERTIFICATES}")
         client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise CannotStart(f"scheduler {scheduler}: {_first_line(error)}; is it running, and is TLS set up?") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise CannotStart(f"scheduler {scheduler}: {_first_line(error)}; is it running, and with this TLS?") from None
     with client:
         try:
             client.wait_for_workers(1, timeout=WORKERS_S)

@@ -68,9 +68,9 @@ class MonthsEnd:
         self.twins.append(twin)
         return twin
 
-    def key_holder(self, now=NOW):
+    def key_holder(self, now=NOW, policy=None):
         """Serve a key holder in this process, on the socket of the configuration."""
-        return Served(self, now)
+        return Served(self, now, policy)
 
     def run(self, out, now=NOW, lines=None, **options):
         """Run in this process; returns the outcome and the lines that were told, in ``lines`` as they come."""
@@ -97,8 +97,9 @@ class MonthsEnd:
 class Served:
     """A key holder that is asked over its socket and can be asked what it was asked."""
 
-    def __init__(self, end, now):
-        self.holder = end.bench.holder(end.folder, now, tariffs=book_of(end.bench.operator, end.tariff))
+    def __init__(self, end, now, policy):
+        tariffs = book_of(end.bench.operator, end.tariff)
+        self.holder = end.bench.holder(end.folder, now, policy, tariffs=tariffs)
         self.asked = []
         self.before = lambda: None
         self.stopped = threading.Event()

@@ -4,9 +4,11 @@ import logging
 import os
 import signal
 
+import dask.config
 import pytest
 from bill_run_bench import MonthsEnd, files
 from distributed import LocalCluster
+from distributed.security import Security
 from mdms_bench import pseudonym
 from sqlalchemy import update
 
@@ -87,6 +89,34 @@ def test_what_is_not_proved_is_told_by_a_worker_too(end, cluster, tmp_path):
     twin.store.write(change)
     with twin.key_holder(), pytest.raises(CannotStart, match=r"alarm: the bill of .* says something else"):
         twin.run(tmp_path / "bills", scheduler=cluster.scheduler_address)
+
+
+def test_a_cluster_over_tls_is_met_with_dasks_own_configuration_alone(end, tmp_path):
+    certified = Security.temporary()
+    files_of = {
+        "distributed.comm.tls.ca-file": certified.tls_ca_file,
+        "distributed.comm.tls.client.cert": certified.tls_client_cert,
+        "distributed.comm.tls.client.key": certified.tls_client_key,
+    }
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=certified,
+            dashboard_address=ANY,
+            silence_logs=logging.CRITICAL,
+        ) as secured,
+        end.key_holder(),
+    ):
+        assert secured.scheduler_address.startswith("tls://")
+        with dask.config.set(files_of):
+            end.run(tmp_path / "bills", scheduler=secured.scheduler_address)
+        with pytest.raises(CannotStart, match="names no certificates"):
+            end.run(tmp_path / "others", scheduler=secured.scheduler_address)
+    assert files(tmp_path / "bills") == files(end.folder / "local")
+    assert not (tmp_path / "others").exists()
 
 
 def test_a_scheduler_without_workers_is_said(end, tmp_path, monkeypatch):

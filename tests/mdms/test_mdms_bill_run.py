@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pypdf
@@ -137,6 +138,19 @@ def test_nothing_left_is_status_0(end, tmp_path):
     assert exit_status(outcome) == DONE
     outcome.refused["somebody"] = "wrong_key"
     assert exit_status(outcome) == LEFT
+
+
+def test_earlier_periods_are_asked_for_first_and_later_ones_not_at_all(end, tmp_path):
+    """Where periods are days, the third day's run opens the first three, and has a page for the third."""
+    out = tmp_path / "bills"
+    with end.key_holder(policy=end.bench.policy("day", ["unsafe_short_periods"])) as keyholder:
+        outcome, _ = end.run(out, start=date(2026, 3, 3))
+        assert sorted(keyholder.names()) == sorted(end.meters * 3)
+        assert len(keyholder.holder.log_lines()) == 3 * METERS
+    assert outcome.days == ("2026-03-03",)
+    assert {row["period_start"] for row in table(out)} == {"2026-03-03T00:00:00+00:00"}
+    starts = {bill.period_start for bill in end.store.bills()}
+    assert starts == {MARCH + day * 86_400 for day in range(3)}
 
 
 # --- Killed anywhere ------------------------------------------------------------------------------------------------
