@@ -172,6 +172,74 @@ def publish(path: Path, day: datetime | None, bills_of: datetime | None, key_pro
         click.echo(f"mdms: {done.unproved} sums were released without a proof, and are left out", err=True)
 
 
+@cli.command("bill-run")
+@click.option(
+    "--period",
+    "start",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DAY",
+    help="The day on which the period begins, such as 2026-03-01. Default: the latest period that is over.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the bills: new, or that of this run. Default: bills-DAY.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes that check and write. Default: one for each core.")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Have a Dask cluster do that instead: tls://HOST:PORT, its certificates by Dask's own configuration.",
+)
+@click.option("--unsafe-plain-scheduler", is_flag=True, help="Allow tcp:// beyond this machine: bills go in clear.")
+@_config_option
+def bill_run(
+    path: Path,
+    start: datetime | None,
+    out: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    unsafe_plain_scheduler: bool,
+) -> None:
+    """Bill a period: have everything that is due opened, check each proof, and write a PDF for each bill.
+
+    \b
+    1. Asks the key holder for every bill that is due up to the period's end, as the worker does.
+    2. Checks the proof of every sum against the meters' stored reports, and writes bill-PSEUDONYM-DAY.pdf
+       for each bill and bills.csv for all, readable by you alone.
+    3. Says what was released, what was refused and why, and what is left.
+
+    It may be killed anywhere: the same command goes on where it was. The worker may run meanwhile; nothing is opened
+    twice.
+
+    \b
+    Status: 0 every bill is decided, 3 some are left or need a person, 2 it was asked for what cannot be,
+    1 anything else that stopped it.
+    """
+    config = load_mdms_config(path)
+    start_logging("bill-run")
+    from rich.console import Console
+
+    from .bill_run.progress import progress_on
+    from .bill_run.run import Options
+    from .bill_run.run import bill_run as run
+    from .bill_run.summary import exit_status, summary
+    from .clock import first_time
+
+    day = start.date() if start else None
+    options = Options(day, out, workers or len(os.sched_getaffinity(0)), scheduler, unsafe_plain_scheduler)
+    progress = progress_on(Console(stderr=True), lambda line: click.echo(line, err=True))
+    try:
+        outcome = run(config, options, progress, first_time(config.conductor, "bill-run"))
+    except KeyboardInterrupt:
+        raise CannotStart("stopped; what was decided and written stays: run the same command again") from None
+    finally:
+        progress.end()
+    for line in summary(outcome):
+        click.echo(line)
+    sys.exit(exit_status(outcome))
+
+
 @cli.command("add-user")
 @click.argument("name")
 @click.option("--role", required=True, type=click.Choice(["supplier", "auditor"]), help="Which door it opens.")

@@ -194,7 +194,7 @@ class Gate:
             raise _Refused(TOO_FEW_CONTRIBUTORS)
         key = self._book.paillier_key(roster)
         most = most_mwh(roster.rating_w * contributors, report.interval_s)
-        part = Part(key, (self._ciphertext(key, report.ciphertext),), (name,), most)
+        part = Part(key, tuple(self._ciphertexts(key, [report.ciphertext])), (name,), most)
         end = report.interval_start + report.interval_s
         if now < end:
             raise _Refused(NOT_CLOSED)
@@ -293,7 +293,7 @@ class Gate:
         # By the period's start and nothing else: a version that begins later is a later period's.
         tariff = self._tariffs.in_force(tenancy.neighbourhood, zone, period.start)
         name = tariff.id if tariff else None
-        parts = bill_parts([self._checked(*one) for one in zip(reports, names, strict=True)], tariff)
+        parts = bill_parts(self._checked(reports, names), tariff)
         adjusted = sum(report.window_start < period.start and report.energy is not None for report in reports)
         return Permit(
             msgspec.structs.replace(asked, tariff=name, adjusted=adjusted, sums=asked_sums(parts)),
@@ -307,11 +307,21 @@ class Gate:
             adjusted=adjusted,
         )
 
-    def _checked(self, report: BillingWindow, name: str) -> CheckedWindow:
-        roster = self._roster_at(report)
-        key = self._book.paillier_key(roster)
-        term = None if report.energy is None else self._ciphertext(key, report.energy)
-        return CheckedWindow(report, name, key, roster.rating_w, term)
+    def _checked(self, reports: Sequence[BillingWindow], names: Sequence[str]) -> list[CheckedWindow]:
+        rosters = [self._roster_at(report) for report in reports]
+        keys = [self._book.paillier_key(roster) for roster in rosters]
+        terms: dict[str, int] = {}
+        for key in {key.fingerprint: key for key in keys}.values():
+            under = {
+                name: report.energy
+                for report, name, own in zip(reports, names, keys, strict=True)
+                if report.energy is not None and own.fingerprint == key.fingerprint
+            }
+            terms |= zip(under, self._ciphertexts(key, list(under.values())), strict=True)
+        return [
+            CheckedWindow(report, name, key, roster.rating_w, terms.get(name))
+            for report, name, key, roster in zip(reports, names, keys, rosters, strict=True)
+        ]
 
     # --- Documents --------------------------------------------------------------------------------------------
 
@@ -332,8 +342,8 @@ class Gate:
         return report, document_id(document.type, self._deployment, content)
 
     @staticmethod
-    def _ciphertext(key: PublicKey, text: str) -> int:
+    def _ciphertexts(key: PublicKey, texts: Sequence[str]) -> list[int]:
         try:
-            return ciphertext.from_base64url(key, text)
+            return ciphertext.many_from_base64url(key, texts)
         except BadCiphertext:
             raise _Refused(BAD_DOCUMENT) from None
