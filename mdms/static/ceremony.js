@@ -69,10 +69,19 @@ function step(name) {
 
 async function make() {
   part("make").disabled = true;
-  const secret = await newSecret();
-  const keys = await keysOf(secret);
-  made = { secret, keys, name: toBase64url(await fingerprint(keys.publicKey)) };
-  const words = toWords(secret);
+  try {
+    const secret = await newSecret();
+    const keys = await keysOf(secret);
+    made = { secret, keys, name: toBase64url(await fingerprint(keys.publicKey)) };
+  } catch {
+    say("make-state", "This browser could not make the key, and nothing was begun. Load the page again, or use another browser.");
+    return;
+  }
+  showKit();
+}
+
+function showKit() {
+  const words = toWords(made.secret);
   part("words").replaceChildren(...words.map((word) => withText("li", word)));
   part("qr").replaceChildren(drawQr(words, "QR code of the 24 words"));
   for (const place of document.querySelectorAll(".fingerprint")) showFingerprint(place, made.name);

@@ -16,10 +16,11 @@ from selenium.webdriver.common.keys import Keys
 
 from protocol.documents import to_base64url
 from protocol.envelopes import fingerprint
+from scripts.kit_words import from_words, to_words
 
 DAY_START = MARCH + 2 * DAY
 PASSPHRASE = "four words nobody says"
-WORDS = Mnemonic("english")
+WORDS = Mnemonic("english")  # the reference implementation
 STORES = """
 const databases = await indexedDB.databases();
 return [localStorage.length, sessionStorage.length, databases.map((database) => database.name)];
@@ -139,12 +140,35 @@ def test_words_file_public_half_and_fingerprint_are_of_one_key(page, served, tmp
     public = ECC.import_key(ceremony.file("hushmeter-key.pem.pub").read_text())
     key = key_of(words)
     assert sealed.startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-    assert ECC.import_key(sealed, PASSPHRASE).seed == key.seed
+    assert ECC.import_key(sealed, PASSPHRASE).seed == key.seed == from_words(" ".join(words))
     assert public == key.public_key()
     assert ECC.import_key(page.text("#public-key")) == public
     assert {place.text.replace(" ", "") for place in page.all("#done .fingerprint")} == {fingerprint(key)}
     with pytest.raises(ValueError, match=r"."):
         ECC.import_key(sealed, PASSPHRASE + "!")
+
+
+def test_the_page_and_the_command_write_the_same_words(page, served):
+    """The command's are held to the official vectors in tests/commands."""
+    page.open(f"{served.url}/portal/")
+    write = """
+    const { toWords, fromWords } = await import(new URL("/static/kit.js", location.href).href);
+    const words = given[0].map((bytes) => toWords(Uint8Array.from(bytes)));
+    return words.map((each) => [each, [...fromWords(each.join(" "))]]);
+    """
+    secrets = [*(bytes([byte]) * 32 for byte in (0, 0x7F, 0x80, 0xFF)), bytes(range(32)), served.me.key.seed]
+    assert page.run(write, [list(secret) for secret in secrets]) == [[to_words(one), list(one)] for one in secrets]
+
+
+def test_who_leaves_before_the_check_is_asked(page, served, tmp_path):
+    ceremony = Ceremony(page, served, tmp_path)
+    leave = "const it = new Event('beforeunload', {cancelable: true}); dispatchEvent(it); return it.defaultPrevented;"
+    assert not page.driver.execute_script(leave)
+    words = ceremony.make()
+    assert page.driver.execute_script(leave)
+    ceremony.check(words)
+    ceremony.done()
+    assert not page.driver.execute_script(leave)
 
 
 def test_losing_the_key_is_explained_before_it_is_made(page, served, tmp_path):
