@@ -11,22 +11,31 @@ const KEYS = "keys";
 export async function keep(keys, account) {
   if (keys.privateKey.extractable) throw new Error("only a key that cannot be exported is kept");
   const name = toBase64url(await fingerprint(keys.publicKey));
-  await inStore("readwrite", (store) => store.put({ name, account, keys }));
-  // What was written is what can be read: some browsers take a key and give back nothing.
-  const written = (await kept()).find((record) => record.name === name);
-  if (!written?.keys?.privateKey) throw new Error("the key was not kept");
+  try {
+    await inStore("readwrite", (store) => store.put({ name, account, keys }));
+    // Kept is what can be read again: a browser may take a key and give nothing back.
+    if (!(await kept()).some((record) => record.name === name)) throw new Error("the key was not kept");
+  } catch (error) {
+    await tidy();
+    throw error;
+  }
 }
 
 /** Return what is kept: {name: fingerprint, account, keys}, or nothing where this browser keeps nothing. */
 export async function kept() {
   if (!(await exists())) return [];
-  return await inStore("readonly", (store) => store.getAll());
+  const records = await inStore("readonly", (store) => store.getAll());
+  return records.filter((record) => record.keys?.privateKey);
 }
 
 /** Forget a key by its fingerprint. */
 export async function forget(name) {
   if (!(await exists())) return;
   await inStore("readwrite", (store) => store.delete(name));
+  await tidy();
+}
+
+async function tidy() {
   if ((await kept()).length === 0) await settled(indexedDB.deleteDatabase(NAME));
 }
 

@@ -437,6 +437,18 @@ def test_a_key_that_can_be_exported_is_not_kept(page, served):
     assert stored(page) == [0, 0, []]
 
 
+def test_a_key_that_the_browser_does_not_store_leaves_no_empty_database(page, served):
+    open_form(page, served)
+    code = """
+    const { keep } = await import(new URL("/static/keystore.js", location.href).href);
+    const { publicKey } = await crypto.subtle.generateKey({ name: "X25519" }, false, ["deriveBits"]);
+    const odd = { extractable: false, cannotBeCloned: () => {} };
+    return await keep({ privateKey: odd, publicKey }, "").then(() => "kept", (error) => error.name);
+    """
+    assert page.run(code) == "DataCloneError"
+    assert stored(page) == [0, 0, []]
+
+
 # --- On another device ------------------------------------------------------------------------------------------
 
 
