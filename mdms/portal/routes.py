@@ -52,6 +52,12 @@ def portal_routes(
     def home() -> ResponseReturnValue:
         return render_template("portal/home.html")
 
+    @routes.get("/new-key")
+    def new_key() -> ResponseReturnValue:
+        # The sheet names this address: as browsers know it, whatever a proxy makes of it.
+        address = f"{origins.of(request.host)}{url_for('.home')}"
+        return render_template("portal/new_key.html", address=address)
+
     @routes.post("/challenge.json")
     @limiter.limit(PER_ADDRESS)
     @limiter.limit(PER_ACCOUNT, key_func=_account_asked)

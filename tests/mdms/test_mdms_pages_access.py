@@ -53,7 +53,7 @@ def test_no_route_is_forgotten(pages):
         "pages.static",
         "ingest.accept_reports",
     }
-    free |= {"health.healthz", "health.readyz", "portal.home", "portal.challenge", "portal.answer"}
+    free |= {"health.healthz", "health.readyz", "portal.home", "portal.new_key", "portal.challenge", "portal.answer"}
     free |= {"ingest.tell_standing"}  # it answers what a rostered concentrator signed
     free |= {"reference.openapi", "reference.docs", "reference.static"}
     for rule in pages.app.url_map.iter_rules():
