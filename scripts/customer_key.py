@@ -39,7 +39,8 @@ def numbered(words: list[str]) -> str:
 @click.option("--from-words", is_flag=True, help="Ask for a kit's 24 words, and write the key that they are.")
 def main(out: Path, passphrase_file: Path | None, words: bool, from_words: bool) -> None:
     """Make a customer's X25519 key pair: OUT (private, sealed with a passphrase) and OUT.pub (for enrolment)."""
-    console = Console(stderr=True, soft_wrap=True)
+    # No highlights: their colours would fall into the middle of a fingerprint.
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     public = out.with_name(out.name + ".pub")
     try:
         if words and not sys.stdout.isatty():
