@@ -115,16 +115,18 @@ def _newest_registers(ledger: Ledger, old: Meter, place: Neighbourhood) -> dict[
 
 
 def _amount(ledger: Ledger, record: EnrolmentRecord, old: Meter, era: Era, known: bytes) -> int:
-    """Return by how much registers under a key are moved: the new meter's first minus the old one's final register.
+    """Return by how much registers under a key are moved; ``known``: the account's newest register under it."""
+    first = era.encryption.encrypt_slots(record.first_import_mwh, record.first_export_mwh)
+    return paillier.subtract(era.public_key, first, _final(ledger, record, old, era, known))
 
-    Without the energy that is held back from bills. ``known``: the account's newest register under the key.
-    """
-    key, encryption = era.public_key, era.encryption
-    first = encryption.encrypt_slots(record.first_import_mwh, record.first_export_mwh)
+
+def _final(ledger: Ledger, record: EnrolmentRecord, old: Meter, era: Era, known: bytes) -> int:
+    """Return the old meter's final register under a key, without the energy that is held back from bills."""
+    key = era.public_key
     if record.final_import_mwh is None or record.final_export_mwh is None:
         # It could not be read: the account's last known register. What was measured after it nobody knows.
-        return paillier.subtract(key, first, paillier.from_bytes(key, known))
-    final = encryption.encrypt_slots(record.final_import_mwh, record.final_export_mwh)
+        return paillier.from_bytes(key, known)
+    final = era.encryption.encrypt_slots(record.final_import_mwh, record.final_export_mwh)
     for energy in ledger.quarantined_until(old.title, old.series, record.since, era.name, era.since):
         final = paillier.subtract(key, final, paillier.from_bytes(key, energy))
-    return paillier.subtract(key, first, final)
+    return final
