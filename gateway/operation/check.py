@@ -25,7 +25,7 @@ from ..identity import exposure, read_identity
 from ..neighbourhood import Neighbourhood, build
 from ..schema import SCHEMA_VERSION
 from .looking import holder, open_read_only
-from .roster_dates import Filed, say
+from .roster_dates import Filed, say, say_keys
 
 NUMBER_BYTES = 56  # of an entry beside its own digits: Python's object, and its place in the row
 LIMB_BITS = 64
@@ -115,7 +115,7 @@ def _rosters(config: Config, operator: EccKey, identity: str, now: int, found: F
         if known is None or roster.version > known.version:
             newest[roster.neighbourhood] = roster
     if config.conductor() is None:  # what the present is in a simulation, only its conductor knows
-        found.plan += say(filed, now)
+        found.plan += say(filed, now) + say_keys(filed, now)
     return [newest[name] for name in sorted(newest)]
 
 
