@@ -7,13 +7,13 @@ import pytest
 from gateway_bench import DAY, HOUR, INTERVAL, PRIVATE, START, WINDOW
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rotation_bench import CHANGE, END, SECOND, THIRD, Home, Street, opened
+from key_change_bench import CHANGE, END, SECOND, THIRD, Home, Street, opened
 
 from gateway import closing, counting
 from gateway.encryption import MODES
 from gateway.enrolment import EnrolmentError
 from gateway.ledger import Ledger
-from gateway.operation import quarantine, restore
+from gateway.operation import check, doctor, quarantine, restore
 
 DONE = END + 9 * DAY
 OLD, NEW, NEWEST = (key.public.fingerprint for key in (PRIVATE, SECOND, THIRD))
@@ -371,6 +371,14 @@ def test_a_former_keys_table_is_freed_when_nothing_is_under_it(street):
     street.close(DONE)
     street.look(DONE)
     assert first.made is None
+
+
+def test_check_and_doctor_say_both_keys_and_when_the_change_comes(street):
+    street.rotate()
+    said = f"the Paillier key of north changes at 2026-03-01T06:00Z: from {OLD} to {NEW}"
+    assert said in check.check(street.deployment.config, START).plan
+    [finding] = doctor.key_changes(street.config, CHANGE)
+    assert str(finding) == f"ok    paillier key: {said.replace('changes', 'has changed')}"
 
 
 # --- Planted bugs ---------------------------------------------------------------------------------------------------
