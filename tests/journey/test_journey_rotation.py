@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from mdms.ingest.judgement import Arrival, judge
-from mdms.keyholder.gate import Policy
+from mdms.keyholder.gate import Gate, Policy
 from mdms.keyholder.keyring import hold
 from mdms.periods import parse_periods
 from mdms.rosters import load_rosters
@@ -22,7 +22,7 @@ from protocol import documents, reports
 for room in ("gateway", "mdms"):
     sys.path.append(str(Path(__file__).parent.parent / room))
 
-from gateway_bench import DEPLOYMENT, HOUR, IDENTITY, INTERVAL, OPERATOR, PRIVATE  # noqa: E402
+from gateway_bench import DEPLOYMENT, HOUR, IDENTITY, INTERVAL, NAME, OPERATOR, PRIVATE  # noqa: E402
 from key_change_bench import SECOND, Street  # noqa: E402
 from mdms_bench import BenchHolder  # noqa: E402
 
@@ -131,12 +131,7 @@ def test_a_window_of_after_the_change_under_the_former_key_is_refused_without_it
     assert holder.bill(of_day, home.pseudonym, CHANGE)["status"] == "wrong_key"
 
 
-def test_a_closing_register_under_the_former_key_is_refused(lived):
-    """What a restored concentrator would count from must be under the key of its own time."""
-    street, signed, book = lived
-    home = street.meters[1]
-    windows = windows_of(signed, book, home)
-    old, new = (msgspec.json.decode(windows[at].content_bytes()) for at in (START, CHANGE))
-    new["closing_register"] = "A" + old["closing_register"][1:-2]
-    forged = documents.sign(IDENTITY, reports.BILLING_WINDOW, DEPLOYMENT, documents.canonical_json(new))
-    assert not isinstance(judge(forged, book, DEPLOYMENT), Arrival)
+def test_a_gate_that_goes_by_the_windows_time_alone_turns_a_test_red(lived, holder, monkeypatch):
+    monkeypatch.setattr(Gate, "_roster_at", lambda gate, report, _: gate._book.in_force(NAME, report.window_start))
+    with pytest.raises(AssertionError):
+        test_bills_over_the_change_are_the_registers_and_nothing_is_lost(lived, holder)
