@@ -165,9 +165,10 @@ def sum_of(street, home):
 def test_a_reading_of_before_the_change_is_released_into_a_window_of_after_it(street):
     street.rotate()
     home = street.meters[0]
-    street.live(START, CHANGE - INTERVAL)
-    street.take([home.measure(CHANGE - INTERVAL, 777, import_register=0)], CHANGE)
-    street.live(CHANGE, CHANGE + WINDOW)
+    at = CHANGE - 2 * INTERVAL
+    street.live(START, at)
+    street.take([home.measure(at, 777, import_register=0)], at + INTERVAL)
+    street.live(at + INTERVAL, CHANGE + WINDOW)
     street.close(CHANGE + 8 * DAY)  # the window that it belongs to is sealed without it
     [name] = quarantine.waiting(street.ledger)
     quarantine.decide(street.ledger, street.served, [name], "released")
