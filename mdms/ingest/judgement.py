@@ -134,8 +134,7 @@ def _window(name: str, document: Document, report: BillingWindow, book: RosterBo
     _check_counts(report, window, book)
     if report.register_to > report.window_end:
         raise _Wrong("a register from after the window's end")
-    _check_encryption(roster, book, report.paillier_key, report.energy)
-    _check_encryption(roster, book, report.paillier_key, report.closing_register)
+    _check_keys(report, book)
     return Arrival(name, document, report)
 
 
@@ -158,6 +157,14 @@ def _check_member(pseudonym: str, neighbourhood: str, at: int | None, book: Rost
     tenancy = book.tenancy(pseudonym)
     if tenancy is None or tenancy.neighbourhood != neighbourhood or (at is not None and not tenancy.covers(at)):
         raise _Wrong(NOT_A_MEMBER)
+
+
+def _check_keys(report: BillingWindow, book: RosterBook) -> None:
+    """Refuse an energy that is not under the key of its first register's time, a register not under its own time's."""
+    first, last = (book.in_force(report.neighbourhood, at) for at in (report.register_from, report.register_to))
+    assert first is not None and last is not None, "the neighbourhood has a roster"
+    _check_encryption(first, book, report.paillier_key, report.energy)
+    _check_encryption(last, book, last.paillier_key, report.closing_register)
 
 
 def _check_encryption(roster: Roster, book: RosterBook, fingerprint: str, text: str | None) -> None:

@@ -243,14 +243,13 @@ class Gate:
             raise _Refused(BAD_DOCUMENT)
         if report.register_to > report.window_end:
             raise _Refused(BAD_DOCUMENT)
-        roster = self._roster_at(report)
-        if report.paillier_key != roster.paillier_key:
+        if report.paillier_key != self._roster_at(report, report.register_from).paillier_key:
             raise _Refused(WRONG_KEY)
         names.append(name)
         return report
 
-    def _roster_at(self, report: BillingWindow) -> Roster:
-        roster = self._book.in_force(report.neighbourhood, report.window_start)
+    def _roster_at(self, report: BillingWindow, at: int) -> Roster:
+        roster = self._book.in_force(report.neighbourhood, at)
         if roster is None:
             raise _Refused(NOT_ON_ROSTER)
         return roster
@@ -308,8 +307,9 @@ class Gate:
         )
 
     def _checked(self, reports: Sequence[BillingWindow], names: Sequence[str]) -> list[CheckedWindow]:
-        rosters = [self._roster_at(report) for report in reports]
-        keys = [self._book.paillier_key(roster) for roster in rosters]
+        rosters = [self._roster_at(report, report.window_start) for report in reports]
+        # A window that closes a gap over a change of keys is a difference of registers under the former one.
+        keys = [self._book.paillier_key(self._roster_at(report, report.register_from)) for report in reports]
         terms: dict[str, int] = {}
         for key in {key.fingerprint: key for key in keys}.values():
             under = {
