@@ -174,7 +174,9 @@ def publish(path: Path, day: datetime | None, bills_of: datetime | None, key_pro
 
 @cli.command("add-user")
 @click.argument("name")
-@click.option("--role", required=True, type=click.Choice(["supplier", "auditor"]), help="Which door it opens.")
+@click.option(
+    "--role", required=True, type=click.Choice(["supplier", "operator", "auditor"]), help="Which door it opens."
+)
 @click.option(
     "--password-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -209,6 +211,7 @@ def prune(path: Path, keep_days: int | None) -> None:
     import time
 
     from .config import LEAST_DETAIL_DAYS
+    from .operation.chores import note_done
     from .operation.prune import first_kept
     from .operation.prune import prune as delete
     from .rosters import load_rosters
@@ -220,6 +223,7 @@ def prune(path: Path, keep_days: int | None) -> None:
     book = load_rosters(config.rosters, config.deployment, config.operator_key)
     with _open_store(config) as store:
         deleted = delete(store, book, first_kept(time.time(), days))
+        note_done(store, "prune", int(time.time()), f"{deleted} rows older than {days} days deleted")
     click.echo(f"mdms: {deleted} rows older than {days} days deleted", err=True)
 
 
@@ -262,7 +266,12 @@ def examine(path: Path) -> None:
 
 @cli.command("add-token")
 @click.argument("name")
-@click.option("--role", required=True, type=click.Choice(["supplier", "third-party", "auditor"]), help="What it reads.")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(["supplier", "operator", "third-party", "auditor"]),
+    help="What it reads.",
+)
 @click.option("--neighbourhood", "neighbourhoods", multiple=True, help="Only this one; may be repeated. Default: all.")
 @click.option("--days", type=int, default=365, show_default=True, help="How long it lasts.")
 @_config_option

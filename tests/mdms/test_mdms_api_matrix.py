@@ -12,8 +12,10 @@ from mdms.accounts.tokens import add_token, revoke_token
 ROLES = {
     "api_loads": {"supplier", "third-party"},
     "api_supplier": {"supplier"},
+    "api_operator": {"operator"},
     "api_auditor": {"auditor"},
     "supplier": {"supplier"},
+    "operator": {"operator"},
     "auditor": {"auditor"},
     "portal.own": {"customer"},
 }
@@ -40,10 +42,13 @@ QUERIES = {"api_supplier.bills": {"start": MARCH}}
 ASKERS = {
     "nobody": None,
     "signed in as supplier": "supplier",
+    "signed in as operator": "operator",
     "signed in as auditor": "auditor",
     "signed in as customer": "customer",
     "token of supplier": "supplier",
     "token of third-party": "third-party",
+    "token of operator": "operator",
+    "token of operator, north only": "operator",
     "token of auditor": "auditor",
     "token of supplier, north only": "supplier",
     "token of third-party, north only": "third-party",
@@ -52,7 +57,11 @@ ASKERS = {
 }
 # There is a forecast only of what has a yesterday, and a form without its token is a 400.
 OPENED = (200, 400, 404)
-NORTH_ONLY = ("token of supplier, north only", "token of third-party, north only")
+NORTH_ONLY = (
+    "token of supplier, north only",
+    "token of third-party, north only",
+    "token of operator, north only",
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +84,8 @@ def ask(api):
     secrets = {
         "token of supplier": api.tokens["supplier"],
         "token of third-party": api.tokens["third-party"],
+        "token of operator": api.tokens["operator"],
+        "token of operator, north only": api.tokens["operator of north"],
         "token of auditor": api.tokens["auditor"],
         "token of supplier, north only": api.tokens["supplier of north"],
         "token of third-party, north only": api.tokens["third party of north"],
@@ -83,6 +94,7 @@ def ask(api):
     }
     clients = {
         "signed in as supplier": api.signed_in("sue"),
+        "signed in as operator": api.signed_in("ope"),
         "signed in as auditor": api.signed_in("aud"),
         "signed in as customer": api.as_customer(api.me),
     }
@@ -118,6 +130,7 @@ def addresses(api, rule):
         "filename": {"own": "pages.css", "foreign": "../pages.py"},
         "period_start": {"own": MARCH, "foreign": MARCH},
         "region": {"own": "none", "foreign": "none"},
+        "report": {"own": "ab" * 32, "foreign": "cd" * 32},
     }
     unknown = rule.arguments - set(objects)
     assert not unknown, f"{rule}: say what an own and a foreign {unknown} is"
@@ -171,7 +184,13 @@ def is_as_it_should(api, who, rule, whose, answer):
         if answer.status_code not in ((404,) if whose == "foreign" else OPENED):
             return False
         return not tells(answer, (str(SOUTH_MWH), api.south, "south"))
+    if ASKERS[who] == "operator" and tells(answer, energies(api)):
+        return False
     return answer.status_code in OPENED and not (ASKERS[who] == "third-party" and tells(answer, accounts(api)))
+
+
+def energies(api):
+    return (str(SOUTH_MWH), str(api.other_bill), "import_mwh")
 
 
 def accounts(api):
@@ -179,7 +198,7 @@ def accounts(api):
 
 
 def everything(api):
-    return (str(SOUTH_MWH), str(api.other_bill), *accounts(api), "import_mwh")
+    return (*energies(api), *accounts(api))
 
 
 def tells(answer, secrets):

@@ -1,0 +1,262 @@
+"""What the fleet's health is made of, asked of the database: times and counts, and never an energy, a row or a sum."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import and_, case, func, select
+from sqlalchemy.engine import make_url
+
+from protocol.documents import DocumentError
+from protocol.reports import IntervalLoad, parse_report
+from protocol.rosters import Roster, Tenancy
+from protocol.windows import Span, windows
+from protocol.wire import CLOCK_UNSYNCHRONISED, COVER_OPENED
+
+from ..config import MdmsConfig
+from ..rosters import RosterBook
+from ..store import Store
+from ..tables import billing_windows, bills, chores, conflicts, detail_rows, interval_loads, load_releases, refusals
+from ..tables import reports as report_table
+from .facts import DAY_S, Chore, Fleet, LoadSeen, MeterSeen, Refusal, SetAside, Street
+from .rules import Limits
+
+LOOKED_AT_S = 14 * DAY_S
+BILLS_S = 40 * DAY_S
+MOST_ASIDE = 1000
+PRUNE = "prune"
+
+
+def present(config: MdmsConfig, store: Store) -> int:
+    """Return the time by which the fleet is judged: the machine's, or in a simulation the newest load's end."""
+    if config.conductor is None:
+        return int(time.time())
+    newest: int | None = store.ask(select(func.max(interval_loads.c.interval_end)))[0][0]
+    return newest or 0
+
+
+def look(config: MdmsConfig, store: Store, book: RosterBook, limits: Limits, now: int) -> Fleet:
+    """Return the whole fleet at a time."""
+    waiting, since = store.ask(
+        select(func.count(), func.min(interval_loads.c.interval_end)).where(
+            interval_loads.c.decided.is_(False), interval_loads.c.interval_end <= now
+        )
+    )[0]
+    held = store.ask(
+        select(bills.c.status, func.count()).where(bills.c.period_end > now - BILLS_S).group_by(bills.c.status)
+    )
+    return Fleet(
+        now=now,
+        streets=_streets(store, book, limits, now),
+        waits_since=since,
+        waiting=waiting,
+        bills={row[0]: row[1] for row in held},
+        prune=_chore(store, PRUNE),
+        rows=bool(store.ask(select(detail_rows.c.epoch).limit(1))),
+        detail_days=config.detail_days,
+        free_bytes=_free_bytes(config.database),
+    )
+
+
+def _streets(store: Store, book: RosterBook, limits: Limits, now: int) -> list[Street]:
+    names = book.neighbourhoods()
+    newest = _newest_loads(store)
+    loads = _loads_since(store, now - DAY_S)
+    decided = _decided(store, now - DAY_S)
+    refused = _refusals(store, book, now - DAY_S)
+    aside = _set_aside(store)
+    stretch = Span(now - LOOKED_AT_S, now - limits.windows_hours * 3600)
+    counted, filled = _windows(store, stretch), _newest_windows(store, now - LOOKED_AT_S)
+    found = []
+    for name in names:
+        roster = book.in_force(name, now)
+        assert roster is not None, "a neighbourhood has a roster"
+        tenancies = [each for each in book.tenancies() if each.neighbourhood == name]
+        last = newest.get(name)
+        found.append(
+            Street(
+                name=name,
+                members=len(roster.members),
+                interval_s=roster.interval_s,
+                roster=roster.version,
+                roster_since=roster.valid_from,
+                reported_roster=last[1] if last else None,
+                concentrator=book.signer_of(roster),
+                began=book.versions(name)[0].valid_from,
+                newest=last[0] if last else None,
+                loads=loads.get(name, []),
+                windows=stretch,
+                meters=_meters(tenancies, roster, stretch, counted, filled),
+                refusals=refused.get(name, []),
+                aside=aside.get(name, []),
+                decided=decided.get(name, {}),
+            )
+        )
+    return found
+
+
+# --- Loads --------------------------------------------------------------------------------------------------------
+
+_LOAD = (
+    interval_loads.c.neighbourhood,
+    interval_loads.c.interval_start,
+    interval_loads.c.interval_end,
+    interval_loads.c.contributors,
+    interval_loads.c.expected,
+    interval_loads.c.arrived,
+)
+
+
+def _newest_loads(store: Store) -> dict[str, tuple[LoadSeen, int | None]]:
+    last = (
+        select(interval_loads.c.neighbourhood, func.max(interval_loads.c.interval_start).label("start"))
+        .group_by(interval_loads.c.neighbourhood)
+        .subquery()
+    )
+    same = and_(last.c.neighbourhood == interval_loads.c.neighbourhood, last.c.start == interval_loads.c.interval_start)
+    query = (
+        select(*_LOAD, report_table.c.type, report_table.c.content)
+        .join(last, same)
+        .join(report_table, interval_loads.c.report == report_table.c.id)
+    )
+    return {row[0]: (LoadSeen(*row[1:6]), _roster_of(row.type, bytes(row.content))) for row in store.ask(query)}
+
+
+def _roster_of(kind: str, content: bytes) -> int | None:
+    try:
+        report = parse_report(kind, content)
+    except DocumentError:
+        return None
+    return report.roster_version if isinstance(report, IntervalLoad) else None
+
+
+def _loads_since(store: Store, start: int) -> dict[str, list[LoadSeen]]:
+    found: dict[str, list[LoadSeen]] = {}
+    query = (
+        select(*_LOAD)
+        .where(interval_loads.c.interval_start >= start)
+        .order_by(interval_loads.c.neighbourhood, interval_loads.c.interval_start)
+    )
+    for row in store.ask(query):
+        found.setdefault(row[0], []).append(LoadSeen(*row[1:6]))
+    return found
+
+
+def _decided(store: Store, start: int) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    query = (
+        select(load_releases.c.neighbourhood, load_releases.c.status, func.count())
+        .where(load_releases.c.interval_start >= start)
+        .group_by(load_releases.c.neighbourhood, load_releases.c.status)
+    )
+    for name, status, number in store.ask(query):
+        found.setdefault(name, {})[status] = number
+    return found
+
+
+# --- What was not taken -------------------------------------------------------------------------------------------
+
+
+def _refusals(store: Store, book: RosterBook, start: int) -> dict[str, list[Refusal]]:
+    streets: dict[str, set[str]] = {}
+    for name in book.neighbourhoods():
+        for roster in book.versions(name):
+            streets.setdefault(book.signer_of(roster), set()).add(name)
+    found: dict[str, list[Refusal]] = {}
+    query = select(refusals).where(refusals.c.last >= start).order_by(refusals.c.last.desc())
+    for row in store.ask(query):
+        for name in streets.get(row.signer, ()):
+            found.setdefault(name, []).append(Refusal(row.reason, row.last, row.number))
+    return found
+
+
+def _set_aside(store: Store) -> dict[str, list[SetAside]]:
+    found: dict[str, list[SetAside]] = {}
+    query = select(conflicts).where(conflicts.c.handled.is_(None)).order_by(conflicts.c.id).limit(MOST_ASIDE)
+    for row in store.ask(query):
+        try:
+            report = parse_report(row.type, bytes(row.content))
+        except DocumentError:  # it was parsed before it was stored
+            continue
+        at = getattr(report, "interval_start", getattr(report, "window_start", None))
+        about = row.type if at is None else f"{row.type} of {at}"
+        found.setdefault(report.neighbourhood, []).append(SetAside(row.id, about, row.reason, row.arrived))
+    return found
+
+
+# --- Windows ------------------------------------------------------------------------------------------------------
+
+_Counts = tuple[int, int, int, int]
+
+
+def _windows(store: Store, stretch: Span) -> dict[str, _Counts]:
+    def number(condition: Any) -> Any:
+        return func.sum(case((condition, 1), else_=0))
+
+    query = (
+        select(
+            billing_windows.c.pseudonym,
+            func.count(),
+            number(billing_windows.c.filled.is_(False)),
+            number(billing_windows.c.quality.bitwise_and(CLOCK_UNSYNCHRONISED) != 0),
+            number(billing_windows.c.quality.bitwise_and(COVER_OPENED) != 0),
+        )
+        .where(billing_windows.c.window_start >= stretch.start, billing_windows.c.window_start < stretch.end)
+        .where(billing_windows.c.window_end <= stretch.end)
+        .group_by(billing_windows.c.pseudonym)
+    )
+    return {row[0]: (row[1], int(row[2]), int(row[3]), int(row[4])) for row in store.ask(query)}
+
+
+def _newest_windows(store: Store, start: int) -> dict[str, int]:
+    query = (
+        select(billing_windows.c.pseudonym, func.max(billing_windows.c.window_end))
+        .where(billing_windows.c.window_start >= start, billing_windows.c.filled.is_(True))
+        .group_by(billing_windows.c.pseudonym)
+    )
+    return {row[0]: row[1] for row in store.ask(query)}
+
+
+def _meters(
+    tenancies: Iterable[Tenancy],
+    roster: Roster,
+    stretch: Span,
+    counted: dict[str, _Counts],
+    filled: dict[str, int],
+) -> list[MeterSeen]:
+    due = [each.start for each in windows(stretch.start, stretch.end, roster.tz()) if each.end <= stretch.end]
+    found = []
+    for each in sorted(tenancies, key=lambda it: it.pseudonym):
+        expected = _covered(each, due)
+        reported, empty, unsynchronised, opened = counted.get(each.pseudonym, (0, 0, 0, 0))
+        if expected or reported:
+            newest = filled.get(each.pseudonym)
+            found.append(MeterSeen(each.pseudonym, expected, reported, empty, unsynchronised, opened, newest))
+    return found
+
+
+def _covered(tenancy: Tenancy, starts: Sequence[int]) -> int:
+    return sum(tenancy.covers(start) for start in starts)
+
+
+# --- The rest -----------------------------------------------------------------------------------------------------
+
+
+def _chore(store: Store, name: str) -> Chore | None:
+    for row in store.ask(select(chores.c.at, chores.c.said).where(chores.c.name == name)):
+        return Chore(row.at, row.said)
+    return None
+
+
+def _free_bytes(url: str) -> int | None:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    try:
+        return shutil.disk_usage(Path(parsed.database or "").absolute().parent).free
+    except OSError:
+        return None
