@@ -21,6 +21,7 @@ from .errors import CannotStart
 from .logs import start_logging
 
 if TYPE_CHECKING:
+    from .alarms.delivery import Channel
     from .store import Store
 
 # Each command imports its own part, so that the web server never loads a private key's code and the key holder
@@ -103,6 +104,57 @@ def _run_worker(config: MdmsConfig) -> None:
     finally:
         keyholder.close()
         store.close()
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="Look and deliver once, and end: for a timer instead of a service.")
+@click.option("--test", "testing", is_flag=True, help="Send a test over every channel, say what became of it, and end.")
+@_config_option
+def watch(path: Path, once: bool, testing: bool) -> None:
+    """Look at the fleet again and again, and tell a person what is wrong, by mail or webhook.
+
+    Takes the same configuration as `serve`, with a table [alarms]. May be killed and started at any time: what was told
+    is in the database. Stops on SIGTERM.
+    """
+    config = load_mdms_config(path)
+    start_logging("watch")
+    from .alarms.watch import channels_of
+
+    channels = channels_of(config)
+    if testing:
+        _test_channels(channels)
+        return
+    import threading
+
+    from .alarms.watch import Watcher
+    from .signals import stop_on_signals
+    from .waiting import open_when_ready
+
+    stopped = threading.Event()
+    stop_on_signals(stopped.set)
+    store = open_when_ready(config.database, stopped)
+    if store is None:
+        return
+    watcher = Watcher(config, store, channels)
+    with closing(store):
+        if once:
+            watcher.look_once()
+        else:
+            watcher.run(stopped)
+
+
+def _test_channels(channels: dict[str, Channel]) -> None:
+    import time
+
+    from .alarms.watch import send_test
+
+    told = send_test(channels, int(time.time()))
+    for name, failure in told.items():
+        click.echo(f"mdms: {name}: {failure or 'taken'}", err=True)
+    if not told:
+        raise CannotStart("alarms: no channel is configured: see [alarms] in mdms/README.md")
+    if any(told.values()):
+        sys.exit(1)
 
 
 @cli.command()

@@ -16,6 +16,7 @@ from Crypto.PublicKey.ECC import EccKey
 
 from protocol.documents import DocumentError, import_public_key
 
+from .alarms.settings import NO_ALARMS, AlarmSettings, read_settings
 from .errors import ConfigError
 from .periods import Periods, parse_periods
 
@@ -60,6 +61,7 @@ class MdmsConfig:
     metrics_listen: Address | None = None
     metrics_beyond_loopback: bool = False
     detail_days: int = 400
+    alarms: AlarmSettings = NO_ALARMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,7 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         else None,
         metrics_beyond_loopback=table.take("metrics_beyond_loopback", bool, False),
         detail_days=table.take("detail_days", int, 400),
+        alarms=read_settings(table.take("alarms", dict, {}), path),
     )
     _check_pages(table, config)
     _check_operation(table, config)

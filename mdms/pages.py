@@ -24,7 +24,6 @@ from .auditor.log_reader import LogReader
 from .auditor.routes import auditor_routes
 from .config import MdmsConfig
 from .errors import CannotStart
-from .fleet.rules import Limits
 from .ingest.routes import answer_json
 from .operator.routes import operator_routes
 from .portal.routes import portal_routes
@@ -54,7 +53,7 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, 
     statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
     app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
     app.register_blueprint(portal_routes(store, book, origins, pricing, statements, limiter))
-    app.register_blueprint(operator_routes(config, store, book, Limits()))
+    app.register_blueprint(operator_routes(config, store, book))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)
     app.context_processor(lambda: {"person": who(), "deployment": config.deployment})

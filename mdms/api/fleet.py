@@ -6,14 +6,14 @@ from ..accounts.users import OPERATOR
 from ..config import MdmsConfig
 from ..fleet.facts import Street
 from ..fleet.questions import look, present
-from ..fleet.rules import Limits, findings
+from ..fleet.rules import findings
 from ..rosters import RosterBook
 from ..store import Store
 from .access import asker, only_roles
 from .models import FleetOut
 
 
-def fleet_api(config: MdmsConfig, store: Store, book: RosterBook, limits: Limits) -> APIBlueprint:
+def fleet_api(config: MdmsConfig, store: Store, book: RosterBook) -> APIBlueprint:
     """Return the blueprint for operators."""
     routes = APIBlueprint("api_operator", __name__, url_prefix="/api/v1", tag="Operator")
     routes.before_request(only_roles(store, OPERATOR))
@@ -22,8 +22,8 @@ def fleet_api(config: MdmsConfig, store: Store, book: RosterBook, limits: Limits
     @routes.output(FleetOut)
     def fleet() -> dict[str, object]:
         """Say how every neighbourhood reports, what waits for the key holder, and what is wrong."""
-        found = look(config, store, book, limits, present(config, store))
-        wrong = [each for each in findings(found, limits) if not each.street or asker().sees(each.street)]
+        found = look(config, store, book, config.alarms, present(config, store))
+        wrong = [each for each in findings(found, config.alarms) if not each.street or asker().sees(each.street)]
         return {
             "now": found.now,
             "findings": [{"name": it.name, "neighbourhood": it.street or None, "said": it.said} for it in wrong],

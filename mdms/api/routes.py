@@ -5,7 +5,6 @@ from apiflask.exceptions import HTTPError
 from flask import Response
 
 from ..config import MdmsConfig
-from ..fleet.rules import Limits
 from ..pricing import Pricing
 from ..problems import problem
 from ..rosters import RosterBook
@@ -21,7 +20,7 @@ def serve_api(app: APIFlask, config: MdmsConfig, store: Store, book: RosterBook,
     """Add everything under /api/v1 but the concentrators' own addresses, and /docs."""
     app.register_blueprint(loads_routes(store, book))
     app.register_blueprint(supplier_api(store, book, pricing))
-    app.register_blueprint(fleet_api(config, store, book, Limits()))
+    app.register_blueprint(fleet_api(config, store, book))
     app.register_blueprint(auditor_api(store, config.release_log))
     app.register_blueprint(describe(app))
     app.error_processor(_bad_query)

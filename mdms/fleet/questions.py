@@ -23,12 +23,12 @@ from ..store import Store
 from ..tables import billing_windows, bills, chores, conflicts, detail_rows, interval_loads, load_releases, refusals
 from ..tables import reports as report_table
 from .facts import DAY_S, Chore, Fleet, LoadSeen, MeterSeen, Refusal, SetAside, Street
-from .rules import Limits
+from .limits import Limits
 
 LOOKED_AT_S = 14 * DAY_S
 BILLS_S = 40 * DAY_S
 MOST_ASIDE = 1000
-PRUNE = "prune"
+PRUNE, WATCH = "prune", "watch"  # chores
 
 
 def present(config: MdmsConfig, store: Store) -> int:
@@ -55,7 +55,7 @@ def look(config: MdmsConfig, store: Store, book: RosterBook, limits: Limits, now
         waits_since=since,
         waiting=waiting,
         bills={row[0]: row[1] for row in held},
-        prune=_chore(store, PRUNE),
+        prune=chore(store, PRUNE),
         rows=bool(store.ask(select(detail_rows.c.epoch).limit(1))),
         detail_days=config.detail_days,
         free_bytes=_free_bytes(config.database),
@@ -246,7 +246,8 @@ def _covered(tenancy: Tenancy, starts: Sequence[int]) -> int:
 # --- The rest -----------------------------------------------------------------------------------------------------
 
 
-def _chore(store: Store, name: str) -> Chore | None:
+def chore(store: Store, name: str) -> Chore | None:
+    """Return when a command was last done, None where it never was."""
     for row in store.ask(select(chores.c.at, chores.c.said).where(chores.c.name == name)):
         return Chore(row.at, row.said)
     return None

@@ -7,32 +7,16 @@ is of one home: a meter's pseudonym stands on the operator's page, and in no mes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, NamedTuple
-
-import msgspec
-from msgspec import Meta
+from typing import NamedTuple
 
 from ..ingest.judgement import OTHER_ROSTER
 from ..store import RELEASED
 from .facts import DAY_S, Fleet, Street
+from .limits import Limits
 
-Minutes = Annotated[int, Meta(ge=1, le=60 * 24 * 30)]
 MINUTE_S = 60
 MEGABYTE = 1_000_000
 FEW = 20  # decisions: a share of fewer says nothing
-
-
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From when on something is wrong."""
-
-    silent_minutes: Minutes = 60
-    late_minutes: Minutes = 30
-    ahead_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
-    windows_hours: Annotated[int, Meta(ge=24, le=24 * 13)] = 192
-    waiting_minutes: Minutes = 60
-    refused_percent: Annotated[int, Meta(ge=1, le=100)] = 20
-    prune_days: Annotated[int, Meta(ge=1, le=365)] = 3
-    disk_floor_mb: Annotated[int, Meta(ge=0)] = 1000
 
 
 class Finding(NamedTuple):

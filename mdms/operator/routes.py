@@ -11,24 +11,25 @@ from ..accounts.users import OPERATOR
 from ..config import MdmsConfig
 from ..fleet.facts import Fleet, Street
 from ..fleet.questions import look, present
-from ..fleet.rules import Finding, Limits, findings, span
+from ..fleet.rules import Finding, findings, span
 from ..reasons import words
 from ..rosters import RosterBook
 from ..store import RELEASED, Store
+from .alarm_pages import add_alarm_pages
 from .audit import deeds
 from .conflicts import handle
 
 DEEDS_A_PAGE = 100
 
 
-def operator_routes(config: MdmsConfig, store: Store, book: RosterBook, limits: Limits) -> Blueprint:
+def operator_routes(config: MdmsConfig, store: Store, book: RosterBook) -> Blueprint:
     """Return the blueprint of the operator's door."""
     routes = Blueprint("operator", __name__, url_prefix="/operator")
     routes.before_request(only(OPERATOR, "accounts.login"))
 
     def looked() -> tuple[Fleet, list[Finding]]:
-        found = look(config, store, book, limits, present(config, store))
-        return found, findings(found, limits)
+        found = look(config, store, book, config.alarms, present(config, store))
+        return found, findings(found, config.alarms)
 
     @routes.get("/")
     def fleet() -> ResponseReturnValue:
@@ -89,6 +90,7 @@ def operator_routes(config: MdmsConfig, store: Store, book: RosterBook, limits: 
             more=found[-1].id if len(found) == DEEDS_A_PAGE else None,
         )
 
+    add_alarm_pages(routes, config, store)
     return routes
 
 

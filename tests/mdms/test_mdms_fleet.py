@@ -11,8 +11,9 @@ from sqlalchemy import select, update
 from mdms.accounts.users import add_user
 from mdms.config import load_mdms_config
 from mdms.fleet.facts import Chore, Fleet, LoadSeen, MeterSeen, Refusal, SetAside, Street
+from mdms.fleet.limits import Limits
 from mdms.fleet.questions import look
-from mdms.fleet.rules import Limits, findings
+from mdms.fleet.rules import findings
 from mdms.ingest.admission import admit
 from mdms.ingest.judgement import judge
 from mdms.operation.chores import note_done
