@@ -47,6 +47,7 @@ class MdmsConfig:
     rosters: Path
     keyholder_socket: Path
     envelopes: Path | None = None
+    revocations: Path | None = None
     listen: Address = Address("127.0.0.1", 8600)
     conductor: Address | None = None
     session_key: Path | None = None
@@ -192,6 +193,7 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         rosters=table.place("rosters"),
         keyholder_socket=table.place("keyholder_socket"),
         envelopes=table.optional_place("envelopes"),
+        revocations=table.optional_place("revocations"),
         listen=table.address("listen", table.text("listen", "127.0.0.1:8600")),
         conductor=table.conductor(),
         session_key=table.optional_place("session_key"),

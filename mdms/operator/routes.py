@@ -18,11 +18,13 @@ from ..store import RELEASED, Store
 from .alarm_pages import add_alarm_pages
 from .audit import deeds
 from .conflicts import handle
+from .in_force import Signed
+from .request_pages import add_request_pages
 
 DEEDS_A_PAGE = 100
 
 
-def operator_routes(config: MdmsConfig, store: Store, book: RosterBook) -> Blueprint:
+def operator_routes(config: MdmsConfig, store: Store, book: RosterBook, signed: Signed) -> Blueprint:
     """Return the blueprint of the operator's door."""
     routes = Blueprint("operator", __name__, url_prefix="/operator")
     routes.before_request(only(OPERATOR, "accounts.login"))
@@ -91,6 +93,7 @@ def operator_routes(config: MdmsConfig, store: Store, book: RosterBook) -> Bluep
         )
 
     add_alarm_pages(routes, config, store)
+    add_request_pages(routes, config, store, book, signed)
     return routes
 
 

@@ -130,6 +130,9 @@ def addresses(api, rule):
         "filename": {"own": "pages.css", "foreign": "../pages.py"},
         "period_start": {"own": MARCH, "foreign": MARCH},
         "region": {"own": "none", "foreign": "none"},
+        "kind": {"own": "meter", "foreign": "revocation"},
+        "name_of": {"own": "A" * 16, "foreign": "B" * 16},
+        "decision": {"own": "approve", "foreign": "reject"},
         "report": {"own": "ab" * 32, "foreign": "cd" * 32},
     }
     unknown = rule.arguments - set(objects)

@@ -18,7 +18,14 @@ SUPPLIERS = (
     "/supplier/neighbourhoods/north/loads.json",
     "/supplier/bills",
 )
-OPERATORS = ("/operator/", "/operator/neighbourhoods/north/", "/operator/log")
+OPERATORS = (
+    "/operator/",
+    "/operator/neighbourhoods/north/",
+    "/operator/alarms",
+    "/operator/requests",
+    "/operator/requests/new/meter",
+    "/operator/log",
+)
 AUDITORS = ("/auditor/",)
 
 
@@ -159,6 +166,9 @@ def test_reports_need_neither_host_nor_token(pages):
         "/logout",
         "/auditor/again",
         "/operator/conflicts/x/handled",
+        "/operator/requests/new/meter",
+        "/operator/requests/export",
+        "/operator/requests/x/approve",
         "/portal/challenge.json",
         "/portal/answer.json",
     ],
