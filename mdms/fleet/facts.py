@@ -56,10 +56,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """An authentic report that contradicts a stored one, not looked into yet."""
+    """An authentic report that contradicts a stored one, not looked into yet; ``at`` is when what it is about began."""
 
     id: str
-    about: str
+    kind: str
+    at: int | None
     reason: str
     arrived: int | None
 

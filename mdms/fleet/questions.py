@@ -183,8 +183,8 @@ def _set_aside(store: Store) -> dict[str, list[SetAside]]:
         except DocumentError:  # it was parsed before it was stored
             continue
         at = getattr(report, "interval_start", getattr(report, "window_start", None))
-        about = row.type if at is None else f"{row.type} of {at}"
-        found.setdefault(report.neighbourhood, []).append(SetAside(row.id, about, row.reason, row.arrived))
+        aside = SetAside(row.id, row.type, at, row.reason, row.arrived)
+        found.setdefault(report.neighbourhood, []).append(aside)
     return found
 
 

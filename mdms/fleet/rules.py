@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..ingest.judgement import OTHER_ROSTER
+from ..reasons import words
 from ..store import RELEASED
 from .facts import DAY_S, Fleet, Street
 from .limits import Limits
@@ -51,8 +52,8 @@ def _releases_wait(fleet: Fleet, limits: Limits) -> Iterator[Finding]:
         yield Finding(
             "releases-wait",
             "",
-            f"{fleet.waiting} loads wait for the key holder, the oldest for {span(waits_s)}: do the worker and the key "
-            "holder run? After 48 hours a load is refused for good.",
+            f"Waiting for the key holder: {counted(fleet.waiting, 'load')}, the oldest for {span(waits_s)}. Do worker "
+            "and key holder run? After 48 hours a load is refused for good.",
         )
 
 
@@ -111,8 +112,8 @@ def _windows(street: Street, _now: int, limits: Limits) -> Iterator[Finding]:
         yield Finding(
             f"windows:{street.name}",
             street.name,
-            f"{missing} billing windows of {homes} accounts have not come {limits.windows_hours} hours after they "
-            "ended: their bills wait.",
+            f"{counted(missing, 'billing window')} of {counted(homes, 'account')} had not come {limits.windows_hours} "
+            "hours after the end: their bills wait.",
         )
 
 
@@ -121,8 +122,8 @@ def _aside(street: Street, _now: int, _limits: Limits) -> Iterator[Finding]:
         yield Finding(
             f"conflict:{street.name}",
             street.name,
-            f"{len(street.aside)} signed reports contradict a stored one and were set aside: a clone, a restored "
-            "ledger, or a stolen key. Look into each.",
+            f"Set aside: {counted(len(street.aside), 'signed report')} in contradiction to what is stored. A clone, a "
+            "restored ledger or a stolen key would look like this: look into each.",
         )
 
 
@@ -154,7 +155,7 @@ def _refused(street: Street, _now: int, limits: Limits) -> Iterator[Finding]:
         yield Finding(
             f"refused:{street.name}",
             street.name,
-            f"The key holder refused {refused} of {decided} loads of the last day, most of them as {worst[0]}.",
+            f"The key holder refused {refused} of {decided} loads of the last day. Most often: {words(worst[0])}",
         )
 
 
@@ -167,6 +168,11 @@ OF_A_STREET: tuple[Callable[[Street, int, Limits], Iterator[Finding]], ...] = (
     _roster,
     _refused,
 )
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def span(seconds: int) -> str:

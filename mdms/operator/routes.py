@@ -67,7 +67,14 @@ def operator_routes(config: MdmsConfig, store: Store, book: RosterBook, signed: 
             opened=[each for each in one.meters if each.opened],
             loads=[(formats.moment(each.start, zone), each) for each in reversed(one.loads)],
             refusals=[(formats.moment(each.last), each) for each in one.refusals],
-            aside=[(formats.moment(each.arrived) if each.arrived else "–", each) for each in one.aside],
+            aside=[
+                (
+                    formats.moment(each.arrived) if each.arrived else "–",
+                    f"of {formats.moment(each.at, zone)}" if each.at else "",
+                    each,
+                )
+                for each in one.aside
+            ],
             decided=[(words(status), number) for status, number in sorted(one.decided.items())],
             stretch=(formats.day(one.windows.start, zone), formats.moment(one.windows.end, zone)),
         )
@@ -119,7 +126,7 @@ def _shown(street: Street, now: int, book: RosterBook) -> dict[str, str | int | 
         "ago": span(max(0, now - street.heard)),
         "loads": f"{len(street.loads)} of {per_day}",
         "meters": f"{newest.contributors} of {newest.expected}" if newest else f"{street.members} on the roster",
-        "late": f"{timing.median_s} s behind, {timing.least_s} to {timing.most_s}" if timing else None,
+        "late": f"{timing.median_s} s ({timing.least_s} to {timing.most_s})" if timing else None,
         "missing": sum(each.missing for each in street.meters),
         "empty": sum(each.empty for each in street.meters),
         "expected": sum(each.expected for each in street.meters),

@@ -85,7 +85,7 @@ def test_a_fleet_that_is_well_has_no_finding():
         ({"loads": [seen(NOW, 300), seen(NOW, -61)]}, "clock:north"),
         ({"loads": [seen(NOW, 1801), seen(NOW, 5000)]}, "clock:north"),
         ({"meters": [MeterSeen("meter", 8, 7, 0, 0, 0, NOW)]}, "windows:north"),
-        ({"aside": [SetAside("id", "load", "another", NOW)]}, "conflict:north"),
+        ({"aside": [SetAside("id", "interval-load", NOW, "another", NOW)]}, "conflict:north"),
         ({"refusals": [Refusal("unknown roster version", NOW, 3)]}, "roster:north"),
         ({"roster": 2, "roster_since": NOW - DAY}, "roster:north"),
         ({"decided": {"released": 79, "too_late": 21}}, "refused:north"),
