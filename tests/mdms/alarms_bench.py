@@ -18,12 +18,12 @@ PASSWORD = "a mail server's password"
 SECRET = b"a webhook's secret, long enough"
 
 
-def certificate(folder, name="server"):
-    """Write a self-signed certificate for loopback and its key; returns (certificate, key)."""
+def certificate(folder, name="server", host="localhost"):
+    """Write a self-signed certificate for a host and loopback, and its key; returns (certificate, key)."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
