@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..config import MdmsConfig
 from ..errors import CannotStart
-from ..fleet.questions import WATCH, look, present
+from ..fleet.questions import WATCH, CountedWindows, look, present
 from ..fleet.rules import findings
 from ..operation.chores import note_done
 from ..rosters import RosterBook, load_rosters
@@ -19,6 +19,8 @@ from .delivery import CannotSend, Channel, deliver
 from .ledger import RAISED, Letter, take
 from .mail import Mail
 from .webhook import Webhook
+
+COUNTED_S = 600  # between two counts of all windows
 
 log = structlog.get_logger()
 
@@ -44,6 +46,7 @@ class Watcher:
         self._channels = channels
         self._now = now or (lambda: int(time.time()))
         self._book: RosterBook | None = None
+        self._windows = CountedWindows(COUNTED_S)
         self._rosters: object = None
         self._problem: str | None = None
 
@@ -59,7 +62,7 @@ class Watcher:
             self._read_rosters()
             now = self._now()
             if self._book is not None:
-                fleet = look(self._config, self._store, self._book, self._config.alarms, self._time())
+                fleet = look(self._config, self._store, self._book, self._config.alarms, self._time(), self._windows)
                 fleet = dataclasses.replace(fleet, rosters_problem=self._problem)
                 found = findings(fleet, self._config.alarms)
                 for kind, name in take(self._store, found, self._config.alarms, tuple(self._channels), now):
@@ -81,6 +84,7 @@ class Watcher:
         if state == self._rosters:
             return
         self._rosters = state
+        self._windows = CountedWindows(COUNTED_S)
         try:
             self._book = load_rosters(self._config.rosters, self._config.deployment, self._config.operator_key)
             self._problem = None

@@ -132,8 +132,8 @@ class Chore:
 class Fleet:
     """Everything at ``now``. ``waits_since``: the end of the oldest load that the key holder has not decided.
 
-    ``held`` are undecided or refused bills of the last 40 days by status; ``oldest_row`` is the day (UTC seconds) of
-    the oldest sealed row; ``free_bytes`` is None for a disk that is not seen from here.
+    ``bills`` are the decisions of the last periods by status; ``rows`` says whether there is any customer's detail;
+    ``free_bytes`` is None for a disk that is not seen from here.
     """
 
     now: int

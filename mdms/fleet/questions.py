@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.engine import make_url
 
 from protocol.documents import DocumentError
@@ -19,15 +20,17 @@ from protocol.wire import CLOCK_UNSYNCHRONISED, COVER_OPENED
 
 from ..config import MdmsConfig
 from ..rosters import RosterBook
-from ..store import Store
+from ..store import Store, batched
 from ..tables import billing_windows, bills, chores, conflicts, detail_rows, interval_loads, load_releases, refusals
 from ..tables import reports as report_table
 from .facts import DAY_S, Chore, Fleet, LoadSeen, MeterSeen, Refusal, SetAside, Street
 from .limits import Limits
 
 LOOKED_AT_S = 14 * DAY_S
-BILLS_S = 40 * DAY_S
+BILLS_S = 70 * DAY_S  # behind their periods' starts
 MOST_ASIDE = 1000
+_Counts = tuple[int, int, int, int]  # windows that came, and of those: empty, unsynchronised, cover opened
+
 PRUNE, WATCH = "prune", "watch"  # chores
 
 
@@ -39,19 +42,43 @@ def present(config: MdmsConfig, store: Store) -> int:
     return newest or 0
 
 
-def look(config: MdmsConfig, store: Store, book: RosterBook, limits: Limits, now: int) -> Fleet:
-    """Return the whole fleet at a time."""
+class CountedWindows:
+    """The windows' counts of a while ago, for whoever looks every minute: they are of days, and there are many."""
+
+    def __init__(self, every_s: int = 0) -> None:
+        self._every_s = every_s
+        self._at: int | None = None
+        self._kept: tuple[Span, dict[str, _Counts], dict[str, int]] | None = None
+
+    def at(self, store: Store, limits: Limits, now: int) -> tuple[Span, dict[str, _Counts], dict[str, int]]:
+        """Return the stretch that is looked at, what was counted in it, and each account's newest window."""
+        if self._kept is None or self._at is None or not 0 <= now - self._at < self._every_s:
+            stretch = Span(now - LOOKED_AT_S, now - limits.windows_hours * 3600)
+            self._kept = stretch, _windows(store, stretch), _newest_windows(store, stretch.start)
+            self._at = now
+        return self._kept
+
+
+def look(
+    config: MdmsConfig,
+    store: Store,
+    book: RosterBook,
+    limits: Limits,
+    now: int,
+    counted: CountedWindows | None = None,
+) -> Fleet:
+    """Return the whole fleet at a time; ``counted`` may know the windows' counts from a while ago."""
     waiting, since = store.ask(
         select(func.count(), func.min(interval_loads.c.interval_end)).where(
             interval_loads.c.decided.is_(False), interval_loads.c.interval_end <= now
         )
     )[0]
     held = store.ask(
-        select(bills.c.status, func.count()).where(bills.c.period_end > now - BILLS_S).group_by(bills.c.status)
+        select(bills.c.status, func.count()).where(bills.c.period_start > now - BILLS_S).group_by(bills.c.status)
     )
     return Fleet(
         now=now,
-        streets=_streets(store, book, limits, now),
+        streets=_streets(store, book, now, (counted or CountedWindows()).at(store, limits, now)),
         waits_since=since,
         waiting=waiting,
         bills={row[0]: row[1] for row in held},
@@ -62,21 +89,23 @@ def look(config: MdmsConfig, store: Store, book: RosterBook, limits: Limits, now
     )
 
 
-def _streets(store: Store, book: RosterBook, limits: Limits, now: int) -> list[Street]:
+def _streets(
+    store: Store, book: RosterBook, now: int, windows_: tuple[Span, dict[str, _Counts], dict[str, int]]
+) -> list[Street]:
     names = book.neighbourhoods()
-    newest = _newest_loads(store)
-    loads = _loads_since(store, now - DAY_S)
-    decided = _decided(store, now - DAY_S)
+    loads = _loads_since(store, names, now - DAY_S)
+    decided = _decided(store, names, now - DAY_S)
     refused = _refusals(store, book, now - DAY_S)
     aside = _set_aside(store)
-    stretch = Span(now - LOOKED_AT_S, now - limits.windows_hours * 3600)
-    counted, filled = _windows(store, stretch), _newest_windows(store, now - LOOKED_AT_S)
+    stretch, counted, filled = windows_
+    tenancies: dict[str, list[Tenancy]] = {}
+    for each in book.tenancies():
+        tenancies.setdefault(each.neighbourhood, []).append(each)
     found = []
     for name in names:
         roster = book.in_force(name, now)
         assert roster is not None, "a neighbourhood has a roster"
-        tenancies = [each for each in book.tenancies() if each.neighbourhood == name]
-        last = newest.get(name)
+        last = _newest_load(store, name)
         found.append(
             Street(
                 name=name,
@@ -90,7 +119,7 @@ def _streets(store: Store, book: RosterBook, limits: Limits, now: int) -> list[S
                 newest=last[0] if last else None,
                 loads=loads.get(name, []),
                 windows=stretch,
-                meters=_meters(tenancies, roster, stretch, counted, filled),
+                meters=_meters(tenancies.get(name, []), roster, stretch, counted, filled),
                 refusals=refused.get(name, []),
                 aside=aside.get(name, []),
                 decided=decided.get(name, {}),
@@ -111,19 +140,17 @@ _LOAD = (
 )
 
 
-def _newest_loads(store: Store) -> dict[str, tuple[LoadSeen, int | None]]:
-    last = (
-        select(interval_loads.c.neighbourhood, func.max(interval_loads.c.interval_start).label("start"))
-        .group_by(interval_loads.c.neighbourhood)
-        .subquery()
-    )
-    same = and_(last.c.neighbourhood == interval_loads.c.neighbourhood, last.c.start == interval_loads.c.interval_start)
+def _newest_load(store: Store, name: str) -> tuple[LoadSeen, int | None] | None:
     query = (
         select(*_LOAD, report_table.c.type, report_table.c.content)
-        .join(last, same)
         .join(report_table, interval_loads.c.report == report_table.c.id)
+        .where(interval_loads.c.neighbourhood == name)
+        .order_by(interval_loads.c.interval_start.desc())
+        .limit(1)
     )
-    return {row[0]: (LoadSeen(*row[1:6]), _roster_of(row.type, bytes(row.content))) for row in store.ask(query)}
+    for row in store.ask(query):
+        return LoadSeen(*row[1:6]), _roster_of(row.type, bytes(row.content))
+    return None
 
 
 def _roster_of(kind: str, content: bytes) -> int | None:
@@ -134,27 +161,30 @@ def _roster_of(kind: str, content: bytes) -> int | None:
     return report.roster_version if isinstance(report, IntervalLoad) else None
 
 
-def _loads_since(store: Store, start: int) -> dict[str, list[LoadSeen]]:
+def _loads_since(store: Store, names: Sequence[str], start: int) -> dict[str, list[LoadSeen]]:
     found: dict[str, list[LoadSeen]] = {}
-    query = (
-        select(*_LOAD)
-        .where(interval_loads.c.interval_start >= start)
-        .order_by(interval_loads.c.neighbourhood, interval_loads.c.interval_start)
-    )
-    for row in store.ask(query):
-        found.setdefault(row[0], []).append(LoadSeen(*row[1:6]))
+    # By name as well: the key begins with it, and years of loads are not looked through for a day's.
+    for some in batched(names):
+        query = (
+            select(*_LOAD)
+            .where(interval_loads.c.neighbourhood.in_(some), interval_loads.c.interval_start >= start)
+            .order_by(interval_loads.c.neighbourhood, interval_loads.c.interval_start)
+        )
+        for row in store.ask(query):
+            found.setdefault(row[0], []).append(LoadSeen(*row[1:6]))
     return found
 
 
-def _decided(store: Store, start: int) -> dict[str, dict[str, int]]:
+def _decided(store: Store, names: Sequence[str], start: int) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    query = (
-        select(load_releases.c.neighbourhood, load_releases.c.status, func.count())
-        .where(load_releases.c.interval_start >= start)
-        .group_by(load_releases.c.neighbourhood, load_releases.c.status)
-    )
-    for name, status, number in store.ask(query):
-        found.setdefault(name, {})[status] = number
+    for some in batched(names):
+        query = (
+            select(load_releases.c.neighbourhood, load_releases.c.status, func.count())
+            .where(load_releases.c.neighbourhood.in_(some), load_releases.c.interval_start >= start)
+            .group_by(load_releases.c.neighbourhood, load_releases.c.status)
+        )
+        for name, status, number in store.ask(query):
+            found.setdefault(name, {})[status] = number
     return found
 
 
@@ -189,8 +219,6 @@ def _set_aside(store: Store) -> dict[str, list[SetAside]]:
 
 
 # --- Windows ------------------------------------------------------------------------------------------------------
-
-_Counts = tuple[int, int, int, int]
 
 
 def _windows(store: Store, stretch: Span) -> dict[str, _Counts]:
@@ -240,7 +268,9 @@ def _meters(
 
 
 def _covered(tenancy: Tenancy, starts: Sequence[int]) -> int:
-    return sum(tenancy.covers(start) for start in starts)
+    """Return how many of some rising starts a tenancy covers."""
+    end = len(starts) if tenancy.until is None else bisect_left(starts, tenancy.until)
+    return max(0, end - bisect_left(starts, tenancy.first_window))
 
 
 # --- The rest -----------------------------------------------------------------------------------------------------

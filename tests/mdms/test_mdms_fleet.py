@@ -319,3 +319,28 @@ def test_rows_of_before_arrivals_were_kept_are_no_guess(pages, looked, north):
     pages.store.write(lambda it: it.execute(update(interval_loads).values(arrived=None)))
     _, streets = looked(MARCH + 3600)
     assert streets["north"].timing() is None
+
+
+def test_whoever_looks_every_minute_counts_the_windows_now_and_then(pages, tmp_path, north):
+    from mdms.fleet.questions import CountedWindows
+
+    config, counted = load_mdms_config(tmp_path / "mdms.toml"), CountedWindows(600)
+
+    def missing(now):
+        found = look(config, pages.store, pages.bench.book, LIMITS, now, counted)
+        return sum(each.missing for each in found.streets[0].meters)
+
+    before = missing(NOW)
+    admit_all(pages, [north.window(MARCH, 0)], NOW)
+    assert missing(NOW + 599) == before
+    assert missing(NOW + 600) == before - 1
+
+
+@pytest.mark.parametrize("until", [None, 0, 1, 50, 99, 100, 101, 10**6])
+@pytest.mark.parametrize("first", [0, 1, 50, 99, 100, 10**6])
+def test_what_a_tenancy_covers_is_counted_as_it_would_be_one_by_one(first, until):
+    from mdms.fleet.questions import _covered
+    from protocol.rosters import Tenancy
+
+    tenancy, starts = Tenancy("x", "north", first, first, until), range(0, 100, 3)
+    assert _covered(tenancy, starts) == sum(tenancy.covers(start) for start in starts)
