@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..config import MdmsConfig
 from ..errors import CannotStart
-from ..fleet.questions import WATCH, CountedWindows, look, present
+from ..fleet.questions import COUNTED_S, WATCH, CountedWindows, look, present
 from ..fleet.rules import findings
 from ..operation.chores import note_done
 from ..rosters import RosterBook, load_rosters
@@ -19,8 +19,6 @@ from .delivery import CannotSend, Channel, deliver
 from .ledger import RAISED, Letter, take
 from .mail import Mail
 from .webhook import Webhook
-
-COUNTED_S = 600  # between two counts of all windows
 
 log = structlog.get_logger()
 

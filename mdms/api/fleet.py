@@ -5,7 +5,7 @@ from apiflask import APIBlueprint
 from ..accounts.users import OPERATOR
 from ..config import MdmsConfig
 from ..fleet.facts import Street
-from ..fleet.questions import look, present
+from ..fleet.questions import COUNTED_S, CountedWindows, look, present
 from ..fleet.rules import findings
 from ..rosters import RosterBook
 from ..store import Store
@@ -17,12 +17,13 @@ def fleet_api(config: MdmsConfig, store: Store, book: RosterBook) -> APIBlueprin
     """Return the blueprint for operators."""
     routes = APIBlueprint("api_operator", __name__, url_prefix="/api/v1", tag="Operator")
     routes.before_request(only_roles(store, OPERATOR))
+    counted = CountedWindows(COUNTED_S)
 
     @routes.get("/fleet")
     @routes.output(FleetOut)
     def fleet() -> dict[str, object]:
         """Say how every neighbourhood reports, what waits for the key holder, and what is wrong."""
-        found = look(config, store, book, config.alarms, present(config, store))
+        found = look(config, store, book, config.alarms, present(config, store), counted)
         wrong = [each for each in findings(found, config.alarms) if not each.street or asker().sees(each.street)]
         return {
             "now": found.now,

@@ -30,7 +30,9 @@ LOOKED_AT_S = 14 * DAY_S
 BILLS_S = 70 * DAY_S  # behind their periods' starts
 MOST_ASIDE = 1000
 _Counts = tuple[int, int, int, int]  # windows that came, and of those: empty, unsynchronised, cover opened
+_Windows = tuple[Span, dict[str, _Counts], dict[str, int]]
 
+COUNTED_S = 600  # between two counts of all windows
 PRUNE, WATCH = "prune", "watch"  # chores
 
 
@@ -43,20 +45,24 @@ def present(config: MdmsConfig, store: Store) -> int:
 
 
 class CountedWindows:
-    """The windows' counts of a while ago, for whoever looks every minute: they are of days, and there are many."""
+    """The windows' counts of a while ago, for whoever looks often: they are of days, and there are many.
+
+    Safe to share between threads: two may count at once, and either's counts are right.
+    """
 
     def __init__(self, every_s: int = 0) -> None:
         self._every_s = every_s
-        self._at: int | None = None
-        self._kept: tuple[Span, dict[str, _Counts], dict[str, int]] | None = None
+        self._kept: tuple[int, _Windows] | None = None
 
-    def at(self, store: Store, limits: Limits, now: int) -> tuple[Span, dict[str, _Counts], dict[str, int]]:
+    def at(self, store: Store, limits: Limits, now: int) -> _Windows:
         """Return the stretch that is looked at, what was counted in it, and each account's newest window."""
-        if self._kept is None or self._at is None or not 0 <= now - self._at < self._every_s:
-            stretch = Span(now - LOOKED_AT_S, now - limits.windows_hours * 3600)
-            self._kept = stretch, _windows(store, stretch), _newest_windows(store, stretch.start)
-            self._at = now
-        return self._kept
+        kept = self._kept
+        if kept is not None and 0 <= now - kept[0] < self._every_s:
+            return kept[1]
+        stretch = Span(now - LOOKED_AT_S, now - limits.windows_hours * 3600)
+        found = stretch, _windows(store, stretch), _newest_windows(store, stretch.start)
+        self._kept = now, found
+        return found
 
 
 def look(
@@ -89,9 +95,7 @@ def look(
     )
 
 
-def _streets(
-    store: Store, book: RosterBook, now: int, windows_: tuple[Span, dict[str, _Counts], dict[str, int]]
-) -> list[Street]:
+def _streets(store: Store, book: RosterBook, now: int, windows_: _Windows) -> list[Street]:
     names = book.neighbourhoods()
     loads = _loads_since(store, names, now - DAY_S)
     decided = _decided(store, names, now - DAY_S)

@@ -10,7 +10,7 @@ from ..accounts.sessions import only, who
 from ..accounts.users import OPERATOR
 from ..config import MdmsConfig
 from ..fleet.facts import Fleet, Street
-from ..fleet.questions import look, present
+from ..fleet.questions import COUNTED_S, CountedWindows, look, present
 from ..fleet.rules import Finding, findings, span
 from ..reasons import words
 from ..rosters import RosterBook
@@ -28,9 +28,10 @@ def operator_routes(config: MdmsConfig, store: Store, book: RosterBook, signed: 
     """Return the blueprint of the operator's door."""
     routes = Blueprint("operator", __name__, url_prefix="/operator")
     routes.before_request(only(OPERATOR, "accounts.login"))
+    counted = CountedWindows(COUNTED_S)
 
     def looked() -> tuple[Fleet, list[Finding]]:
-        found = look(config, store, book, config.alarms, present(config, store))
+        found = look(config, store, book, config.alarms, present(config, store), counted)
         return found, findings(found, config.alarms)
 
     @routes.get("/")
