@@ -46,7 +46,7 @@ class Watcher:
         self._book: RosterBook | None = None
         self._windows = CountedWindows(COUNTED_S)
         self._rosters: object = None
-        self._problem: str | None = None
+        self._usable = True
 
     def run(self, stopped: threading.Event) -> None:
         """Look until told to stop."""
@@ -61,7 +61,7 @@ class Watcher:
             now = self._now()
             if self._book is not None:
                 fleet = look(self._config, self._store, self._book, self._config.alarms, self._time(), self._windows)
-                fleet = dataclasses.replace(fleet, rosters_problem=self._problem)
+                fleet = dataclasses.replace(fleet, rosters_usable=self._usable)
                 found = findings(fleet, self._config.alarms)
                 for kind, name in take(self._store, found, self._config.alarms, tuple(self._channels), now):
                     log.warning("alarm", kind=kind, alarm=name)
@@ -85,12 +85,12 @@ class Watcher:
         self._windows = CountedWindows(COUNTED_S)
         try:
             self._book = load_rosters(self._config.rosters, self._config.deployment, self._config.operator_key)
-            self._problem = None
+            self._usable = True
         except CannotStart as error:
             if self._book is None:
                 raise
-            # The name of the file and the reason; a folder's place is nobody's business outside.
-            self._problem = str(error).replace(str(self._config.rosters), "rosters")
+            self._usable = False
+            log.error("rosters cannot be used", reason=str(error))
 
 
 def send_test(channels: Mapping[str, Channel], now: int) -> dict[str, str]:

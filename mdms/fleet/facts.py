@@ -145,4 +145,4 @@ class Fleet:
     rows: bool
     detail_days: int
     free_bytes: int | None
-    rosters_problem: str | None = None
+    rosters_usable: bool = True

@@ -40,8 +40,14 @@ def findings(fleet: Fleet, limits: Limits) -> list[Finding]:
 
 
 def _rosters(fleet: Fleet, _limits: Limits) -> Iterator[Finding]:
-    if fleet.rosters_problem:
-        yield Finding("rosters", "", f"The folder of rosters cannot be used: {fleet.rosters_problem}")
+    if not fleet.rosters_usable:
+        # The reason may name an account: it stands in the log.
+        yield Finding(
+            "rosters",
+            "",
+            "The folder of rosters cannot be used any more, and whatever starts again now will not start: mdms check "
+            "says why.",
+        )
 
 
 def _releases_wait(fleet: Fleet, limits: Limits) -> Iterator[Finding]:

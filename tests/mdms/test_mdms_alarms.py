@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from alarms_bench import PASSWORD, SECRET, MailServer, Receiver, certificate
 from click.testing import CliRunner
-from mdms_bench import pseudonym
+from mdms_bench import DAY, DEPLOYMENT, MARCH, pseudonym
 from sqlalchemy import select
 
 from mdms.__main__ import cli
@@ -32,6 +32,7 @@ from mdms.config import load_mdms_config
 from mdms.errors import CannotStart, ConfigError
 from mdms.fleet.rules import Finding
 from mdms.tables import alarm_messages
+from protocol.rosters import Member, sign_roster
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = 1_800_000_000
@@ -411,14 +412,18 @@ def test_the_watcher_tells_of_a_silent_street_and_of_no_home(web, tmp_path, rece
     assert alarms_of(receiver) == told, "another process knows what was told"
 
 
-def test_a_roster_that_cannot_be_used_is_an_alarm_and_the_fleet_is_watched_on(web, tmp_path, receiver):
+def test_a_roster_that_cannot_be_used_is_an_alarm_and_the_fleet_is_watched_on(bench, web, tmp_path, receiver):
     config = load_mdms_config(with_webhook(tmp_path, receiver))
     watcher = Watcher(config, web.store, channels_of(config))
     watcher.look_once()
-    (tmp_path / "rosters" / "z.json").write_text("{}")
+    moved = bench.north.make_roster(2, MARCH + DAY, [Member(pseudonym("north", 0), MARCH + DAY)])
+    document = sign_roster(bench.operator, DEPLOYMENT, moved)
+    (tmp_path / "rosters" / "z.json").write_bytes(msgspec.json.encode(document))
     watcher.look_once()
     assert alarms_of(receiver)[-1] == ("raised", "rosters")
-    assert str(tmp_path) not in receiver.posts[-1][1].decode()
+    told = receiver.posts[-1][1].decode()
+    assert str(tmp_path) not in told
+    assert pseudonym("north", 0) not in told, "the reason names it"
 
 
 def test_a_database_that_is_away_stops_no_watcher(web, tmp_path, monkeypatch):

@@ -121,7 +121,7 @@ def test_what_is_just_within_its_limit_is_no_finding(changes):
         ({"prune": Chore(NOW - 3 * DAY - 1, "")}, "prune"),
         ({"prune": None}, "prune"),
         ({"free_bytes": 999_999_999}, "disk"),
-        ({"rosters_problem": "no signed roster"}, "rosters"),
+        ({"rosters_usable": False}, "rosters"),
     ],
 )
 def test_each_thing_that_is_wrong_with_the_deployment_is_one_finding(changes, name):
