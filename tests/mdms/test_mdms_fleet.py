@@ -18,7 +18,7 @@ from mdms.ingest.admission import admit
 from mdms.ingest.judgement import judge
 from mdms.operation.chores import note_done
 from mdms.tables import interval_loads, refusals
-from protocol.documents import generate_signing_key
+from protocol.documents import generate_signing_key, key_id
 from protocol.rosters import Member
 from protocol.windows import WINDOW_S, Span
 
@@ -213,6 +213,7 @@ def test_what_a_rostered_concentrator_sent_and_was_refused_is_counted_and_a_stra
     admit_all(pages, [north.load(roster_version=9)], NOW + 5)
     kept = {row.reason: (row.number, row.first, row.last) for row in pages.store.ask(select(refusals))}
     assert kept == {"unknown roster version": (3, NOW, NOW + 5), "malformed": (1, NOW, NOW)}
+    assert [row.signer for row in pages.store.ask(select(refusals))] == [key_id(north.key)] * 2
     _, streets = looked(NOW + 10)
     assert {each.reason for each in streets["north"].refusals} == set(kept)
     assert streets["south"].refusals == []
@@ -344,3 +345,13 @@ def test_what_a_tenancy_covers_is_counted_as_it_would_be_one_by_one(first, until
 
     tenancy, starts = Tenancy("x", "north", first, first, until), range(0, 100, 3)
     assert _covered(tenancy, starts) == sum(tenancy.covers(start) for start in starts)
+
+
+def test_a_window_that_is_not_due_yet_hides_none_that_is_missing(pages, looked, north):
+    # An hour into a window: what has come of it does not stand in for the one before.
+    due = NOW - 8 * DAY
+    admit_all(pages, [north.window(start) for start in range(MARCH, due - WINDOW_S, WINDOW_S)], NOW)
+    admit_all(pages, [north.window(due)], NOW)
+    _, streets = looked(NOW + 3600)
+    first = next(each for each in streets["north"].meters if each.pseudonym == pseudonym("north", 0))
+    assert (first.expected, first.missing) == (16, 1)
