@@ -34,10 +34,10 @@ test-gate: setup ## attack the release gate: prints each attack, the reason expe
 	@PYTHONPATH=.:tests/mdms $(PY) -m gate_attacks
 
 .PHONY: test-system
-test-system: setup ## (root) install Chromium, PostgreSQL, mosquitto and systemd by package, and run the tests that need them
+test-system: setup ## (root) install Chromium, PostgreSQL, mosquitto, nginx and systemd by package, and run the tests that need them
 	@test "$$(id -u)" = 0 || { echo "test-system: needs root, to install packages" >&2; exit 1; }
 	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	  chromium chromium-driver fonts-dejavu-core postgresql mosquitto systemd iproute2 python3-venv $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null
+	  chromium chromium-driver fonts-dejavu-core postgresql mosquitto nginx-light systemd iproute2 python3-venv $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null
 	@npm ci --silent
 	@$(PY) -m pytest -m system tests/system $(ARGS)
 

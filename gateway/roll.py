@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from paillier import PaillierError
 from protocol import keychain, windows
 from protocol.documents import DocumentError, import_public_key, key_id
+from protocol.revocations import Revocation
 from protocol.rosters import Roster, check_versions
 
 from .closing import ERASED_UNTIL, NEVER
@@ -27,7 +28,6 @@ from .encryption import PROTECTS, SettingsError
 from .enrolment import (
     EnrolmentError,
     EnrolmentRecord,
-    Revocation,
     erase_record,
     incoming,
     read_record,

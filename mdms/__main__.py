@@ -21,6 +21,7 @@ from .errors import CannotStart
 from .logs import start_logging
 
 if TYPE_CHECKING:
+    from .alarms.delivery import Channel
     from .store import Store
 
 # Each command imports its own part, so that the web server never loads a private key's code and the key holder
@@ -103,6 +104,57 @@ def _run_worker(config: MdmsConfig) -> None:
     finally:
         keyholder.close()
         store.close()
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="Look and deliver once, and end: for a timer instead of a service.")
+@click.option("--test", "testing", is_flag=True, help="Send a test over every channel, say what became of it, and end.")
+@_config_option
+def watch(path: Path, once: bool, testing: bool) -> None:
+    """Look at the fleet again and again, and tell a person what is wrong, by mail or webhook.
+
+    Takes the same configuration as `serve`, with a table [alarms]. May be killed and started at any time: what was told
+    is in the database. Stops on SIGTERM.
+    """
+    config = load_mdms_config(path)
+    start_logging("watch")
+    from .alarms.watch import channels_of
+
+    channels = channels_of(config)
+    if testing:
+        _test_channels(channels)
+        return
+    import threading
+
+    from .alarms.watch import Watcher
+    from .signals import stop_on_signals
+    from .waiting import open_when_ready
+
+    stopped = threading.Event()
+    stop_on_signals(stopped.set)
+    store = open_when_ready(config.database, stopped)
+    if store is None:
+        return
+    watcher = Watcher(config, store, channels)
+    with closing(store):
+        if once:
+            watcher.look_once()
+        else:
+            watcher.run(stopped)
+
+
+def _test_channels(channels: dict[str, Channel]) -> None:
+    import time
+
+    from .alarms.watch import send_test
+
+    told = send_test(channels, int(time.time()))
+    for name, failure in told.items():
+        click.echo(f"mdms: {name}: {failure or 'taken'}", err=True)
+    if not told:
+        raise CannotStart("alarms: no channel is configured: see [alarms] in mdms/README.md")
+    if any(told.values()):
+        sys.exit(1)
 
 
 @cli.command()
@@ -242,7 +294,9 @@ def bill_run(
 
 @cli.command("add-user")
 @click.argument("name")
-@click.option("--role", required=True, type=click.Choice(["supplier", "auditor"]), help="Which door it opens.")
+@click.option(
+    "--role", required=True, type=click.Choice(["supplier", "operator", "auditor"]), help="Which door it opens."
+)
 @click.option(
     "--password-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -277,6 +331,7 @@ def prune(path: Path, keep_days: int | None) -> None:
     import time
 
     from .config import LEAST_DETAIL_DAYS
+    from .operation.chores import note_done
     from .operation.prune import first_kept
     from .operation.prune import prune as delete
     from .rosters import load_rosters
@@ -288,6 +343,7 @@ def prune(path: Path, keep_days: int | None) -> None:
     book = load_rosters(config.rosters, config.deployment, config.operator_key)
     with _open_store(config) as store:
         deleted = delete(store, book, first_kept(time.time(), days))
+        note_done(store, "prune", int(time.time()), f"{deleted} rows older than {days} days deleted")
     click.echo(f"mdms: {deleted} rows older than {days} days deleted", err=True)
 
 
@@ -330,7 +386,12 @@ def examine(path: Path) -> None:
 
 @cli.command("add-token")
 @click.argument("name")
-@click.option("--role", required=True, type=click.Choice(["supplier", "third-party", "auditor"]), help="What it reads.")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(["supplier", "operator", "third-party", "auditor"]),
+    help="What it reads.",
+)
 @click.option("--neighbourhood", "neighbourhoods", multiple=True, help="Only this one; may be repeated. Default: all.")
 @click.option("--days", type=int, default=365, show_default=True, help="How long it lasts.")
 @_config_option
