@@ -6,6 +6,7 @@ Without a session key no page is served: a configuration of before the pages kee
 import os
 import re
 import stat
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from .accounts.sessions import LONGEST_S, keep_sessions, who
 from .auditor.log_reader import LogReader
 from .auditor.routes import auditor_routes
 from .config import MdmsConfig
+from .envelopes import Earlier
 from .errors import CannotStart
 from .ingest.routes import answer_json
 from .operator.in_force import Signed
@@ -45,7 +47,14 @@ MACHINES = ("/api/", "/healthz", "/readyz", "/docs")
 SESSION_KEY = re.compile(r"[0-9a-f]{64}\s*\Z")
 
 
-def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, pricing: Pricing) -> None:
+def serve_pages(
+    app: Flask,
+    config: MdmsConfig,
+    store: Store,
+    book: RosterBook,
+    pricing: Pricing,
+    earlier: Mapping[str, Sequence[Earlier]],
+) -> None:
     """Add every page to an application; raises CannotStart where the session key cannot be used."""
     assert config.session_key is not None, "asked for"
     origins = Origins(config.origin)
@@ -57,7 +66,9 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, 
     app.register_blueprint(account_routes(store, limiter))
     statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
     app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
-    app.register_blueprint(portal_routes(store, book, origins, pricing, statements, limiter, config.deployment))
+    app.register_blueprint(
+        portal_routes(store, book, origins, pricing, statements, limiter, config.deployment, earlier)
+    )
     app.register_blueprint(operator_routes(config, store, book, _signed(config, store, book)))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)

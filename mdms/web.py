@@ -11,11 +11,9 @@ from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from protocol.documents import Document, DocumentError, parse, verify
-from protocol.envelopes import ENVELOPE, Envelope, customer_public_key
-
 from .api.routes import serve_api
 from .config import MdmsConfig, is_loopback
+from .envelopes import load_earlier, load_envelopes
 from .errors import CannotStart
 from .headers import send_headers
 from .ingest.routes import ingest_routes
@@ -24,7 +22,7 @@ from .operation.metrics import Metrics, listen_for_scrapes
 from .pages import serve_pages
 from .pricing import Pricing
 from .problems import problem, problem_of
-from .rosters import load_rosters, read_document
+from .rosters import load_rosters
 from .store import Store
 from .tariffs import load_tariffs
 
@@ -64,7 +62,7 @@ def create_app(config: MdmsConfig) -> Flask:
     metrics.count_responses(app)
     send_headers(app, (config.origin or "").startswith("https:"))
     if config.session_key is not None:
-        serve_pages(app, config, store, book, pricing)
+        serve_pages(app, config, store, book, pricing, load_earlier(config))
     return app
 
 
@@ -72,30 +70,6 @@ def _storage_error(error: SQLAlchemyError) -> Response:
     # The type alone: a database driver's message may quote what it was given.
     log.error("storage unavailable", reason=type(error).__name__)
     return problem(503)
-
-
-def load_envelopes(config: MdmsConfig) -> dict[str, Document]:
-    """Return the operator's signed customer envelopes by pseudonym; raises CannotStart naming the file."""
-    found: dict[str, Document] = {}
-    if config.envelopes is None:
-        return found
-    try:
-        paths = sorted(path for path in config.envelopes.iterdir() if path.suffix == ".json")
-    except OSError as error:
-        raise CannotStart(f"envelopes {config.envelopes}: {error.strerror}") from None
-    for path in paths:
-        document = read_document(path)
-        try:
-            if document.type != ENVELOPE:
-                raise DocumentError("not a customer envelope")
-            envelope: Envelope = parse(verify(document, config.deployment, config.operator_key), Envelope)
-            customer_public_key(envelope)
-        except DocumentError as error:
-            raise CannotStart(f"envelope {path}: {error}") from None
-        if envelope.pseudonym in found:
-            raise CannotStart(f"envelope {path}: a second one for pseudonym {envelope.pseudonym}")
-        found[envelope.pseudonym] = document
-    return found
 
 
 def serve(config: MdmsConfig) -> None:

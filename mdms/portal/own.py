@@ -1,5 +1,7 @@
 """What a signed-in customer's script asks for: their own objects and nobody else's."""
 
+from collections.abc import Mapping, Sequence
+
 from flask import Blueprint, Response, abort, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -10,6 +12,7 @@ from protocol.tariffs import Tariff
 
 from .. import formats
 from ..accounts.sessions import CUSTOMER, only, who
+from ..envelopes import Earlier
 from ..ingest.routes import answer_json
 from ..pricing import Pricing, described
 from ..reasons import words
@@ -22,7 +25,12 @@ from .rows import row_routes
 
 
 def own_objects(
-    store: Store, book: RosterBook, pricing: Pricing, statements: StatementPages, deployment: str
+    store: Store,
+    book: RosterBook,
+    pricing: Pricing,
+    statements: StatementPages,
+    deployment: str,
+    earlier: Mapping[str, Sequence[Earlier]],
 ) -> Blueprint:
     """Return the blueprint of one customer's objects; another's do not exist for it."""
     own = Blueprint("own", __name__, url_prefix="/accounts/<account>")
@@ -43,7 +51,8 @@ def own_objects(
         sealed: Envelope = parse(document.content_bytes(), Envelope)
         tenancy = book.tenancy(account)
         zone = book.versions(tenancy.neighbourhood)[0].zone if tenancy else "UTC"
-        return answer_json({"envelope": sealed, "document": document, "zone": zone})
+        before = [one._asdict() for one in earlier.get(account, ())]
+        return answer_json({"envelope": sealed, "document": document, "earlier": before, "zone": zone})
 
     @own.get("/tariffs.json")
     def tariffs(account: str) -> Response:

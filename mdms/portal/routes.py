@@ -1,5 +1,6 @@
 """The customer's page and what its script asks for. Nothing decrypted is ever sent here, so nothing takes it."""
 
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from flask import Blueprint, Response, abort, render_template, request, url_for
@@ -13,6 +14,7 @@ from protocol.logins import Answer, Asked
 
 from ..accounts.origins import Origins
 from ..accounts.sessions import CUSTOMER, Person, sign_in
+from ..envelopes import Earlier
 from ..ingest.routes import answer_json
 from ..pricing import Pricing
 from ..rosters import RosterBook
@@ -43,6 +45,7 @@ def portal_routes(
     statements: StatementPages,
     limiter: Limiter,
     deployment: str,
+    earlier: Mapping[str, Sequence[Earlier]],
 ) -> Blueprint:
     """Return the blueprint of the customer's door."""
     routes = Blueprint("portal", __name__, url_prefix="/portal")
@@ -77,7 +80,7 @@ def portal_routes(
         # The new session has a token of its own, and the page is not loaded again.
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
-    routes.register_blueprint(own_objects(store, book, pricing, statements, deployment))
+    routes.register_blueprint(own_objects(store, book, pricing, statements, deployment, earlier))
     return routes
 
 

@@ -1,10 +1,10 @@
 // A worker that opens sealed rows and answers questions about them, so that the page stays quick whatever a year holds.
 //
-// In: {keys, envelope, zone}; {prices: the tariff's versions}; {rows: Uint8Array of whole rows}; {ask: name, from, to,
+// In: {keys, envelope, earlier: envelopes of replaced meters, zone}; {prices: the tariff's versions}; {rows: Uint8Array of whole rows}; {ask: name, from, to,
 // against} for what is seen between two times and, with `against`, between two others; {ask: name, newest: count};
 // {ask: name, check: bill, upTo: bills} (checking.js); {ask: name, prove: a bill's proof} (proving.js); {ask: name, take: "csv" or "xml", from, to} for a file.
 // Out: {opened: whole count, failed, spentMs, last, first, pairs} behind each {rows}; {answer: name, ...} for each question;
-// {fatal} where the envelope does not open. Opened readings stay here: the page gets what it shows.
+// {fatal} where nothing opens with this key and these envelopes. Opened readings stay here: the page gets what it shows.
 
 import { Archive } from "./archive.js";
 import { Ccm } from "./ccm.js";
@@ -27,6 +27,7 @@ const ciphers = new Map();
 let owner = null;
 let prices = new Prices([]);
 let failed = 0;
+let closed = 0; // meters for which there is no envelope
 let spentMs = 0;
 let pairs = [];
 let work = Promise.resolve();
@@ -79,12 +80,7 @@ async function open(bytes) {
     const row = bytes.subarray(at, at + ROW_BYTES);
     const day = dayOf(row);
     if (day !== key) {
-      try {
-        ccm = await cipherOf(day, parseHeader(row));
-      } catch {
-        self.postMessage({ fatal: "Your key does not open this account's envelope." });
-        return;
-      }
+      ccm = await cipherOf(day, parseHeader(row));
       key = day;
       meter = numberOf(toHex(row.subarray(2, 10)));
     }
@@ -95,6 +91,10 @@ async function open(bytes) {
     } catch {
       failed++;
     }
+  }
+  if (!archive.size && failed && closed === meters.size) {
+    self.postMessage({ fatal: "Your key does not open this account's envelope." });
+    return;
   }
   spentMs += performance.now() - begun;
   self.postMessage({ opened: archive.size, failed, spentMs, last: archive.last, first: archive.first, pairs });
@@ -116,16 +116,25 @@ function remember(reading, row) {
   pairs = [...pairs, { reading, row: row.slice() }].sort((a, b) => a.reading.end - b.reading.end).slice(-PAIRS);
 }
 
+/** Return the cipher of a row's day, or null where no envelope is for its meter or the day is before the enrolment. */
 async function cipherOf(day, { title, epoch }) {
   if (!ciphers.has(day)) {
     const meter = title.join();
     if (!meters.has(meter)) meters.set(meter, await keysOf(title));
-    const key = await meters.get(meter).at(epoch);
-    ciphers.set(day, key === null ? null : new Ccm(key));
+    const key = (await meters.get(meter)?.at(epoch)) ?? null;
+    ciphers.set(day, key && new Ccm(key));
   }
   return ciphers.get(day);
 }
 
 async function keysOf(title) {
-  return await DetailKeys.of(await openRoot(owner.keys, owner.envelope, title), owner.envelope.epoch);
+  for (const envelope of [owner.envelope, ...owner.earlier.map((one) => one.envelope)]) {
+    try {
+      return await DetailKeys.of(await openRoot(owner.keys, envelope, title), envelope.epoch);
+    } catch {
+      // Another meter's: the title is part of what an envelope is sealed to.
+    }
+  }
+  closed++;
+  return null;
 }

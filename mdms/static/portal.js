@@ -45,10 +45,10 @@ async function signIn(account, given, wantsKeeping, say) {
     const keys = await given();
     say("Signing in…");
     await logIn(keys, account);
-    const { envelope, zone } = await ask(`${base}accounts/${account}/envelope.json`);
+    const { envelope, earlier, zone } = await ask(`${base}accounts/${account}/envelope.json`);
     await checkKey(keys, envelope);
     if (wantsKeeping) await keepHere(keys, account);
-    show(keys, envelope, zone, `${base}accounts/${account}/`);
+    show(keys, { envelope, earlier }, zone, `${base}accounts/${account}/`);
     say("");
   } catch (error) {
     say(inWords(error));
@@ -98,7 +98,7 @@ async function checkKey(keys, envelope) {
   if (mine !== envelope.customer_key) throw new SignInError("This account's envelope is sealed to another key than yours.");
 }
 
-function show(keys, envelope, zone, own) {
+function show(keys, envelopes, zone, own) {
   part("key-form").reset();
   part("sign-in").hidden = true;
   part("mine").hidden = false;
@@ -106,7 +106,7 @@ function show(keys, envelope, zone, own) {
   const worker = new Worker(new URL("./opener.js", import.meta.url), { type: "module" });
   const question = questions(worker);
   const mine = new Mine(zone, question);
-  worker.postMessage({ keys, envelope, zone });
+  worker.postMessage({ keys, ...envelopes, zone });
   worker.addEventListener("message", ({ data }) => data.answer === undefined && mine.take(data));
   worker.addEventListener("error", () => mine.tell("Something went wrong while opening rows: load the page again."));
   fetchRows(own, (rows) => worker.postMessage({ rows }, [rows.buffer]), (left) => mine.progress(left), (text) => mine.tell(text));

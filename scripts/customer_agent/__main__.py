@@ -71,7 +71,9 @@ def run(path: Path) -> None:
         portal = portal_of(configuration, key)
         broker = Broker(address, home, wake)
         log = structlog.get_logger()
-        follower = Follower(portal, lambda envelope: Opener(key, envelope), configuration.arrival_file, log)
+        follower = Follower(
+            portal, lambda envelope: Opener(key, envelope, portal.earlier), configuration.arrival_file, log
+        )
         agent = Agent(follower, broker, home, configuration.poll_s, log)
         try:
             while not stop.is_set():
@@ -96,7 +98,7 @@ def check(path: Path) -> None:
         envelope = portal.sign_in()
         by = "signed by the operator" if configuration.operator_key else "its signature is not checked: no operator_key"
         click.echo(f"the key opens this account; envelope: {by}")
-        for line in _seen(portal, Opener(key, envelope)):
+        for line in _seen(portal, Opener(key, envelope, portal.earlier)):
             click.echo(line)
         if configuration.mqtt_url:
             address, home = address_of(configuration), home_of(configuration)
@@ -122,7 +124,7 @@ def export(path: Path, table: Path | None, feed: Path | None) -> None:
         configuration = load(path)
         key = read_customer_key(configuration)
         portal = portal_of(configuration, key)
-        readings, failed = fetch_all(portal, Opener(key, portal.sign_in()))
+        readings, failed = fetch_all(portal, Opener(key, portal.sign_in(), portal.earlier))
         if not readings:
             raise ConfigurationError(f"no row opens ({failed} do not): nothing is written")
         account, name, now = configuration.account, configuration.name, int(time.time())

@@ -1,9 +1,10 @@
 """Sealed rows become readings (protocol, chapters 2, 3 and 8). No I/O: what a row holds exists in memory only.
 
-Rule: a row that does not open is counted and left out, and the next one is tried. A row that was changed, one of an
-earlier meter at this account, and one of another customer's look alike here, as they must.
+Rule: a row that does not open is counted and left out, and the next one is tried. A row that was changed, one of a
+meter without an envelope, and one of another customer's look alike here, as they must.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from Crypto.Cipher import AES
@@ -40,11 +41,11 @@ class Reading:
 
 
 class Opener:
-    """Opens the rows of one account with its customer's private key."""
+    """Opens the rows of one account with its customer's private key; ``earlier`` are envelopes of replaced meters."""
 
-    def __init__(self, key: EccKey, envelope: Envelope) -> None:
+    def __init__(self, key: EccKey, envelope: Envelope, earlier: Sequence[Envelope] = ()) -> None:
         self._key = key
-        self._envelope = envelope
+        self._envelopes = (envelope, *earlier)
         self._chains: dict[bytes, list[keychain.Chain]] = {}
 
     def open(self, rows: bytes) -> tuple[list[Reading], int]:
@@ -68,12 +69,10 @@ class Opener:
     def _key_of(self, title: bytes, epoch: int) -> bytes:
         chains = self._chains.get(title)
         if chains is None:
-            root = open_root(self._key, self._envelope, title)
-            chains = [keychain.Chain(self._envelope.epoch, keychain.first_chain(root))]
-            self._chains[title] = chains
+            chains = self._chains[title] = [self._first_chain(title)]
             if len(self._chains) > MOST_METERS:
                 del self._chains[next(iter(self._chains))]
-        behind = epoch - self._envelope.epoch
+        behind = epoch - chains[0].epoch
         if behind < 0 or epoch == wire.EPOCH_NONE:
             raise wire.Malformed("an epoch before the enrolment's")
         # Every day is worked out once: a row with an absurd epoch costs its 65,535 steps a single time.
@@ -81,3 +80,14 @@ class Opener:
             chains.append(chains[-1].at(chains[-1].epoch + 1))
         key: bytes = chains[behind].key(keychain.DETAIL)
         return key
+
+    def _first_chain(self, title: bytes) -> keychain.Chain:
+        """Return the chain of a meter's enrolment; raises DocumentError where no envelope is for it and this key."""
+        for envelope in self._envelopes[:-1]:
+            try:
+                root = open_root(self._key, envelope, title)
+            except DocumentError:
+                continue  # another meter's: the title is part of what an envelope is sealed to
+            return keychain.Chain(envelope.epoch, keychain.first_chain(root))
+        last = self._envelopes[-1]
+        return keychain.Chain(last.epoch, keychain.first_chain(open_root(self._key, last, title)))

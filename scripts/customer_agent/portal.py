@@ -114,10 +114,14 @@ class _Signed(msgspec.Struct):
     csrf_token: str
 
 
-class _EnvelopeAnswer(msgspec.Struct):
+class _Sealed(msgspec.Struct):
     envelope: Envelope
     document: Document
+
+
+class _EnvelopeAnswer(_Sealed):
     zone: str
+    earlier: list[_Sealed] = []
 
 
 class _RowsAnswer(msgspec.Struct):
@@ -149,6 +153,7 @@ class Portal:
         self._deployment = deployment
         self._operator_key = operator_key
         self.zone = "UTC"
+        self.earlier: list[Envelope] = []  # of replaced meters, once signed in
 
     def sign_in(self) -> Envelope:
         """Begin a session and return the account's envelope; raises Unreachable or Refused."""
@@ -185,6 +190,13 @@ class Portal:
     def _envelope(self) -> Envelope:
         found = _read(self._expect(self._transport.ask(f"{self._own}/envelope.json"), 200).body, _EnvelopeAnswer)
         self.zone = found.zone
+        envelope = self._checked(found)
+        # One that is sealed to an earlier key of the customer's is not for this one to open.
+        mine = envelopes.fingerprint(self._key)
+        self.earlier = [self._checked(one) for one in found.earlier if one.envelope.customer_key == mine]
+        return envelope
+
+    def _checked(self, found: _Sealed) -> Envelope:
         envelope = found.envelope
         if self._operator_key:
             try:

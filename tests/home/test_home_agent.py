@@ -32,7 +32,7 @@ def test_registers_of_many_readings_add_up_to_what_was_sealed(home):
 def test_nothing_is_published_before_everything_was_looked_at(home, monkeypatch):
     """Rows come in the order of their arrival: the first page's last one is not the newest."""
     monkeypatch.setattr("mdms.portal.questions.ROWS_AT_ONCE", 2)
-    monkeypatch.setattr("mdms.portal.routes.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("mdms.portal.rows.ROWS_AT_ONCE", 2)
     monkeypatch.setattr("mdms.portal.questions.rows_behind.__defaults__", (2,))
     rows = [home.me.row(NOON + 60 * i, 1) for i in range(5)]
     home.send(*rows)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from Crypto.PublicKey import ECC
 from home_bench import NOON, SETTINGS
+from mdms_bench import MARCH
 from pages_bench import Customer
 
 from protocol import wire
@@ -313,3 +314,13 @@ def test_a_wrong_passphrase_or_key_is_said_without_it(customer_files, tmp_path):
 
 def test_an_answer_of_the_most_rows_is_within_the_limit():
     assert 5000 * wire.ROW_BYTES * 4 / 3 + 1000 < MAX_ANSWER
+
+
+def test_rows_of_a_replaced_meter_open_with_its_own_envelope(bench):
+    old, new = Customer(bench.north, 0), Customer(bench.north, 0)
+    new.key, new.title = old.key, b"NEWMETER"
+    envelopes = [parse(one.envelope(bench.operator).content_bytes(), Envelope) for one in (new, old)]
+    rows = old.row(MARCH + 60, 5) + new.row(MARCH + 120, 7)
+    found, failed = Opener(old.key, envelopes[0], envelopes[1:]).open(rows)
+    assert ([one.detail.import_mwh for one in found], failed) == ([5, 7], 0)
+    assert Opener(old.key, envelopes[0]).open(rows)[1] == 1

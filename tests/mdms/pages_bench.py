@@ -79,12 +79,15 @@ class Customer:
         return path
 
 
-def configure_pages(bench, folder, config, customers, **more):
-    """Add what the pages need to a deployment that the bench wrote."""
-    (folder / "envelopes").mkdir()
-    for customer in customers:
+def configure_pages(bench, folder, config, customers, before=(), **more):
+    """Add what the pages need to a deployment that the bench wrote; ``before`` had meters that were replaced."""
+    (folder / "envelopes" / "before").mkdir(parents=True, exist_ok=True)
+    places = [(folder / "envelopes", one) for one in customers] + [
+        (folder / "envelopes" / "before", one) for one in before
+    ]
+    for place, customer in places:
         signed = msgspec.json.encode(customer.envelope(bench.operator))
-        (folder / "envelopes" / f"{customer.account}.json").write_bytes(signed)
+        (place / f"{customer.account}.json").write_bytes(signed)
     key = folder / "session.key"
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)

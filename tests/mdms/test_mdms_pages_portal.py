@@ -6,17 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mdms_bench import DAY, DEPLOYMENT, MARCH, pseudonym
-from pages_bench import BenchPages, post_json, token_of
+from pages_bench import BenchPages, Customer, post_json, token_of
 from sqlalchemy import delete
 
 from mdms.billing import BillSum
+from mdms.errors import CannotStart
 from mdms.portal import challenges
 from mdms.portal import rows as rows_module
 from mdms.store import Bill
 from mdms.tables import detail_rows
 from protocol import logins
-from protocol.documents import DocumentError, from_base64url, sign, to_base64url
-from protocol.envelopes import ENVELOPE
+from protocol.documents import DocumentError, from_base64url, parse, sign, to_base64url
+from protocol.envelopes import ENVELOPE, Envelope, open_root
 from protocol.wire import ROW_BYTES
 
 STRANGER = to_base64url(b"no such account!")
@@ -244,6 +245,27 @@ def test_the_envelope_is_the_operators_and_opens_with_the_key(pages):
     assert answer["zone"] == "UTC"
     assert answer["envelope"]["pseudonym"] == pages.me.account
     assert answer["document"]["type"] == "customer-envelope"
+
+
+def test_the_envelope_of_a_replaced_meter_comes_along_and_nobody_elses(bench, tmp_path):
+    old, strange = (Customer(bench.north, meter) for meter in (0, 1))
+    pages = BenchPages(bench, tmp_path, before=[old, strange])
+    try:
+        answer = pages.as_customer(pages.me).get(f"/portal/accounts/{pages.me.account}/envelope.json").get_json()
+        (earlier,) = answer["earlier"]
+        assert earlier["envelope"]["pseudonym"] == pages.me.account
+        signed = parse(from_base64url(earlier["document"]["content"], "content"), Envelope)
+        root = open_root(old.key, signed, old.title)
+        assert root == old._root
+    finally:
+        pages.close()
+
+
+def test_a_damaged_envelope_of_before_keeps_the_server_from_starting(bench, tmp_path):
+    (tmp_path / "envelopes" / "before").mkdir(parents=True)
+    (tmp_path / "envelopes" / "before" / "x.json").write_text("{}")
+    with pytest.raises(CannotStart, match=r"before/x\.json"):
+        BenchPages(bench, tmp_path)
 
 
 def test_bills_are_the_customers_own_with_their_price(pages):

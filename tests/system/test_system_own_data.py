@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from greenbutton_objects.parse import parse_feed
 from mdms_bench import DAY, MARCH
+from pages_bench import Customer
 from portal_page import count, sign_in
 from publication_bench import Line
 from tariff_bench import day_and_night
@@ -21,6 +22,8 @@ from mdms.billing import BillSum
 from mdms.billing.money import cost
 from mdms.releases import ReleaseWorker
 from mdms.store import Bill
+from protocol.documents import parse
+from protocol.envelopes import Envelope
 from protocol.windows import WINDOW_S, window_of
 
 DAYS = 31
@@ -185,6 +188,31 @@ TAMPER = """
     }
     return said;
 """
+
+
+def test_rows_of_a_replaced_meter_open_with_its_own_envelope(page, served, tmp_path):
+    """And a damaged row among them, with an epoch far ahead, is left out and counted."""
+    page.open(f"{served.url}/portal/")
+    old, new = Customer(served.bench.north, 0), Customer(served.bench.north, 0)
+    new.key, new.title = old.key, b"NEWMETER"
+    damaged = bytearray(old.row(MARCH + 90, 6))
+    damaged[10:12] = b"\xff\xfe"
+    rows = (old.row(MARCH + 60, 5) + bytes(damaged) + new.row(MARCH + 120, 7)).hex()
+    envelopes = [
+        msgspec.to_builtins(parse(one.envelope(served.bench.operator).content_bytes(), Envelope)) for one in (new, old)
+    ]
+    code = """
+    const { readKeyFile } = await from("keyfile.js");
+    const keys = await readKeyFile(given[0], "");
+    const worker = new Worker(new URL("/static/opener.js", location.href), { type: "module" });
+    const said = new Promise((resolve) => worker.addEventListener("message", ({ data }) => resolve(data)));
+    worker.postMessage({ keys, envelope: given[1], earlier: [{ envelope: given[2] }], zone: "UTC" });
+    worker.postMessage({ rows: Uint8Array.from(given[3].match(/../g), (pair) => parseInt(pair, 16)) });
+    const { opened, failed, fatal } = await said;
+    worker.terminate();
+    return [opened, failed, fatal ?? null];
+    """
+    assert page.run(MODULES + code, old.key_file(tmp_path).read_text(), *envelopes, rows) == [2, 1, None]
 
 
 def test_energy_of_a_gap_belongs_to_the_window_that_ends_it(page, served):
