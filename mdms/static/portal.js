@@ -6,6 +6,7 @@ import { showBills } from "./bills.js";
 import { toBase64url } from "./bytes.js";
 import { fingerprint, KeyFileError } from "./keyfile.js";
 import { chooseWay, showKept, typedKeys } from "./keyforms.js";
+import { keyInLink } from "./keylink.js";
 import { keep } from "./keystore.js";
 import { Mine } from "./mine.js";
 import { fetchRows } from "./readings.js";
@@ -26,6 +27,7 @@ async function begin() {
     part("unfit").hidden = false;
     return;
   }
+  await showLinked();
   chooseWay();
   part("open").disabled = false;
   part("key-form").addEventListener("submit", (event) => {
@@ -35,6 +37,18 @@ async function begin() {
     });
   });
   await showKept(({ keys, account }, typed, say) => signIn(typed, async () => keys, account === "", say));
+}
+
+async function showLinked() {
+  const linked = await keyInLink();
+  if (!linked) return;
+  part("linked").hidden = false;
+  part("linked-account").textContent = linked.account;
+  part("linked-open").addEventListener("click", () => {
+    signIn(linked.account, async () => linked.keys, false, (text) => {
+      part("linked-state").textContent = text;
+    });
+  });
 }
 
 async function signIn(account, given, wantsKeeping, say) {

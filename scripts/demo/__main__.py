@@ -202,7 +202,9 @@ class Demo:
     def _show_doors(self, street: Street, home: Home, passwords: dict[str, str]) -> None:
         key = self._run.parent / "customer" / f"{home.meter}.pem"
         write_private(key, home.customer.export_key(format="PEM").encode())
-        say.doors(self._console, f"http://localhost:{self._port}", passwords, home.pseudonym, str(key))
+        address = f"http://localhost:{self._port}"
+        link = say.customers_link(address, home.pseudonym, home.customer)
+        say.doors(self._console, address, passwords, home.pseudonym, str(key), link)
 
     async def _live(self, conductor: Conductor, street: Street, home: Home) -> None:
         store = Store(street.database_url)

@@ -3,9 +3,11 @@
 import time
 from datetime import UTC, datetime
 
+from Crypto.PublicKey.ECC import EccKey
 from rich.console import Console
 
 from mdms.store import Store
+from protocol.documents import to_base64url
 
 from ..balance import Balance
 from ..energy import format_wh
@@ -22,7 +24,13 @@ def clock_of(now: int) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%a %H:%M")
 
 
-def doors(console: Console, address: str, passwords: dict[str, str], account: str, key: str) -> None:
+def customers_link(address: str, account: str, key: EccKey) -> str:
+    """Return an address that opens a home's readings: the key is behind the #, which no browser sends to a server."""
+    public = to_base64url(key.public_key().export_key(format="raw"))
+    return f"{address}/portal/#account={account}&x={public}&d={to_base64url(key.seed)}"
+
+
+def doors(console: Console, address: str, passwords: dict[str, str], account: str, key: str, link: str) -> None:
     """Say where the pages are, and with what each opens."""
     console.print("")
     console.print(
@@ -34,6 +42,8 @@ def doors(console: Console, address: str, passwords: dict[str, str], account: st
     )
     console.print(f"  customer   {address}/portal/     account {account}", highlight=False)
     console.print(f"             the customer's private key is the file {key}: only that browser opens the rows")
+    console.print("             or follow this link and press Open; the key in it, behind the #, goes to no server:")
+    console.print(f"             {link}", highlight=False, soft_wrap=True)
     console.print("  from another machine: ssh -L PORT:127.0.0.1:PORT here first; browsers keep keys on localhost only")
     console.print("")
 

@@ -1,11 +1,15 @@
 """A year of minutes in the customer's browser: today at once, all of it soon, and the page never in the way."""
 
 import json
+from statistics import median
 
 import pytest
 from mdms_bench import MARCH
 from portal_page import count, mwh, sign_in
 from year import minute_mwh, store_minutes
+
+from protocol.documents import to_base64url
+from scripts.demo.say import customers_link
 
 DAYS = 365
 MINUTES = DAYS * 1440
@@ -66,6 +70,37 @@ def open_year(page, served, folder, imports, say):
     tell(say, "year drawn, s", drawn / 1000)
     tell(say, "longest task, ms", longest)
     check_curve(page)
+
+
+def test_a_row_is_on_the_curve_soon_after_it_was_stored(browser, served, tmp_path, say):
+    """From a concentrator's post to the page: the part of a reading's way that is the MDMS's and the browser's."""
+    browser.fresh()
+    served.ingest(served.me.segment([served.me.row(MARCH + 60, 1)]))
+    sign_in(browser, served, served.me, served.me.key_file(tmp_path))
+    browser.wait(lambda: count(browser) == 1)
+    browser.wait(lambda: browser.text("#state") == "live")
+    run, took = browser.driver.execute_script, []
+    for number in range(2, 22):
+        run("window.clicked = performance.now(); window.reached = {}")
+        look = f"document.getElementById('opened').dataset.count == {number}"
+        run(f"const look = () => {look} ? (reached.row = performance.now() - clicked) : setTimeout(look, 5); look()")
+        served.ingest(served.me.segment([served.me.row(MARCH + number * 60, 1)]))
+        browser.wait(lambda: run("return reached.row ?? null") is not None)
+        took.append(run("return reached.row") / 1000)
+    say(f"posted to drawn, of {len(took)} rows: median {median(took):.2f} s, longest {max(took):.2f} s")
+    assert browser.complaints() == []
+
+
+def test_the_key_in_a_demonstrations_link_opens_with_one_press_and_goes_nowhere(browser, served):
+    browser.fresh()
+    served.ingest(served.me.segment([served.me.row(MARCH + 60, 1)]))
+    browser.open(customers_link(served.url, served.me.account, served.me.key))
+    browser.wait(lambda: browser.find("#linked-open").is_displayed())
+    assert "#" not in browser.driver.current_url
+    browser.find("#linked-open").click()
+    browser.wait(lambda: count(browser) == 1)
+    secret = to_base64url(served.me.key.seed)
+    assert not [url for url, body in browser.requests() if secret in body or secret in url.partition("#")[0]]
 
 
 def tell(say, name, figure, more=False):
