@@ -11,6 +11,7 @@ import { keep } from "./keystore.js";
 import { Mine } from "./mine.js";
 import { fetchRows } from "./readings.js";
 import { answerChallenge } from "./sealing.js";
+import { offerTour } from "./tour.js";
 import { unfit } from "./unfit.js";
 
 const TARIFFS_MS = 3_600_000;
@@ -117,6 +118,7 @@ function show(keys, envelopes, zone, own) {
   part("sign-in").hidden = true;
   part("mine").hidden = false;
   part("title").focus();
+  offerTour();
   const worker = new Worker(new URL("./opener.js", import.meta.url), { type: "module" });
   const question = questions(worker);
   const mine = new Mine(zone, question);

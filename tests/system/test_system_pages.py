@@ -314,6 +314,23 @@ def test_script_in_a_reason_or_a_name_is_shown_as_text(page, served):
         assert page.all("main script") == []
 
 
+def test_the_tour_goes_around_and_ends_where_it_began(page, served, tmp_path):
+    seal_day(served, 2)
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: count(page) == 2)
+    page.find("#tour-begin").click()
+    said = []
+    while page.find("#tour").is_displayed():
+        said.append((page.text("#tour-count"), page.text("#tour-text")))
+        assert len(page.all(".shown")) == 1
+        page.find("#tour-next").click()
+    assert [where for where, _ in said] == [f"{at} of 7" for at in range(1, 8)]
+    assert page.all(".shown") == []
+    # A minute at 180 words a minute.
+    assert sum(len(text.split()) for _, text in said) <= 180
+    assert page.driver.switch_to.active_element.get_attribute("id") == "tour-begin"
+
+
 def test_script_in_what_the_customer_sees_is_shown_as_text(page, served, tmp_path):
     served.bill(served.me.account, MARCH, MARCH + DAY, 5)
     odd = Bill(served.me.account, MARCH + DAY, MARCH + 2 * DAY, None, None, 0, 0, HOSTILE[:32])
