@@ -12,7 +12,9 @@ export function showBills({ tariff, bills }, check) {
     const remark = bill.status === "released" ? remarks(bill) : bill.why;
     const row = line([""], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
     const link = document.createElement("a");
-    link.href = bill.page;
+    const page = new URL(bill.page, location.href);
+    // A link leads to this server's pages, whatever an answer says: javascript: is an address too.
+    if (page.origin === location.origin) link.href = page.href;
     // Its own tab: this page forgets the readings when it is left.
     link.target = "_blank";
     link.rel = "noopener";
