@@ -223,6 +223,21 @@ def test_a_lost_connection_is_told_and_nothing_is_lost(page, served, tmp_path):
     page.complaints()  # the browser's own word on the lost connection
 
 
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_a_clock_that_is_hours_off_changes_nothing(page, served, tmp_path, hours):
+    """Today is the newest reading's day, and a challenge's end is the server's word."""
+    seal_day(served)
+    shift = f"const now = Date.now.bind(Date); Date.now = () => now() + {hours * 3_600_000};"
+    made = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": shift})
+    try:
+        sign_in(page, served, served.me, served.me.key_file(tmp_path))
+        page.wait(lambda: count(page) == 9)
+        assert mwh(page, "import") == sum(8**at for at in range(9))
+        assert page.text("#span-title") == "2026-03-03"
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
+
+
 def test_signing_out_ends_the_session_and_forgets_the_readings(page, served, tmp_path):
     seal_day(served, 2)
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
