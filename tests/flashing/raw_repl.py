@@ -60,7 +60,7 @@ class StandIn:
         self._at_prompt = False
         self._tail = b""
         self._worker = subprocess.Popen(
-            [MICROPYTHON, "-X", "heapsize=8M", WORKER, self.folder, first],
+            [MICROPYTHON, "-X", "heapsize=1M", WORKER, self.folder, first],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
