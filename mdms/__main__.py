@@ -172,6 +172,16 @@ def publish(path: Path, day: datetime | None, bills_of: datetime | None, key_pro
         click.echo(f"mdms: {done.unproved} sums were released without a proof, and are left out", err=True)
 
 
+@cli.command("bundle-hash")
+@click.option("--list", "each", is_flag=True, help="Print the hash of every script instead, as sha256sum does.")
+def bundle_hash(each: bool) -> None:
+    """Print the SHA-256 of the scripts that browsers get, to be published elsewhere than on the server."""
+    from .portal.bundle import read_bundle
+
+    bundle = read_bundle()
+    click.echo(bundle.listing() if each else bundle.hash, nl=not each)
+
+
 @cli.command("add-user")
 @click.argument("name")
 @click.option("--role", required=True, type=click.Choice(["supplier", "auditor"]), help="Which door it opens.")

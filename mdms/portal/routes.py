@@ -18,7 +18,9 @@ from ..pricing import Pricing
 from ..rosters import RosterBook
 from ..statements.pages import StatementPages
 from ..store import Store
+from .bundle import read_bundle
 from .challenges import Challenges
+from .honesty import honesty_routes
 from .own import own_objects
 
 PER_ADDRESS = "60 per minute"
@@ -65,6 +67,7 @@ def portal_routes(
         # The new session has a token of its own, and the page is not loaded again.
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
+    honesty_routes(routes, read_bundle(), origins)
     routes.register_blueprint(own_objects(store, book, pricing, statements))
     return routes
 

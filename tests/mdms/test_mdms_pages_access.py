@@ -54,6 +54,7 @@ def test_no_route_is_forgotten(pages):
         "ingest.accept_reports",
     }
     free |= {"health.healthz", "health.readyz", "portal.home", "portal.challenge", "portal.answer"}
+    free |= {"portal.honesty", "portal.script_hashes"}  # what everyone may know
     free |= {"ingest.tell_standing"}  # it answers what a rostered concentrator signed
     free |= {"reference.openapi", "reference.docs", "reference.static"}
     for rule in pages.app.url_map.iter_rules():
