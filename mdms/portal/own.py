@@ -16,11 +16,14 @@ from ..reasons import words
 from ..rosters import RosterBook
 from ..statements.pages import SECONDS, StatementPages
 from ..store import Bill, Store
+from .looked import Looked, looked_routes
 from .questions import bills_of
 from .rows import row_routes
 
 
-def own_objects(store: Store, book: RosterBook, pricing: Pricing, statements: StatementPages) -> Blueprint:
+def own_objects(
+    store: Store, book: RosterBook, pricing: Pricing, statements: StatementPages, looked: Looked
+) -> Blueprint:
     """Return the blueprint of one customer's objects; another's do not exist for it."""
     own = Blueprint("own", __name__, url_prefix="/accounts/<account>")
     own.before_request(only(CUSTOMER, "portal.home"))
@@ -81,6 +84,7 @@ def own_objects(store: Store, book: RosterBook, pricing: Pricing, statements: St
         return statements.pdf(account, period_start)
 
     row_routes(own, store)
+    looked_routes(own, looked)
     return own
 
 

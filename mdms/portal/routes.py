@@ -21,6 +21,7 @@ from ..store import Store
 from .bundle import read_bundle
 from .challenges import Challenges
 from .honesty import honesty_routes
+from .looked import Looked
 from .own import own_objects
 
 PER_ADDRESS = "60 per minute"
@@ -38,7 +39,13 @@ def _account_asked() -> str:
 
 
 def portal_routes(
-    store: Store, book: RosterBook, origins: Origins, pricing: Pricing, statements: StatementPages, limiter: Limiter
+    store: Store,
+    book: RosterBook,
+    origins: Origins,
+    pricing: Pricing,
+    statements: StatementPages,
+    limiter: Limiter,
+    looked: Looked,
 ) -> Blueprint:
     """Return the blueprint of the customer's door."""
     routes = Blueprint("portal", __name__, url_prefix="/portal")
@@ -68,7 +75,7 @@ def portal_routes(
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
     honesty_routes(routes, read_bundle(), origins)
-    routes.register_blueprint(own_objects(store, book, pricing, statements))
+    routes.register_blueprint(own_objects(store, book, pricing, statements, looked))
     return routes
 
 

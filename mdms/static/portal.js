@@ -5,6 +5,7 @@ import { ask, keepAsking, send, SignedOut } from "./asking.js";
 import { showBills } from "./bills.js";
 import { toBase64url } from "./bytes.js";
 import { fingerprint, hasX25519, KeyFileError, readKeyFile } from "./keyfile.js";
+import { showLooked } from "./looked.js";
 import { Mine } from "./mine.js";
 import { fetchRows } from "./readings.js";
 import { answerChallenge } from "./sealing.js";
@@ -12,6 +13,7 @@ import { answerChallenge } from "./sealing.js";
 const MOST_KEY_FILE = 16_384;
 const TARIFFS_MS = 3_600_000;
 const BILLS_MS = 10_000;
+const RELEASES_MS = 60_000;
 
 const part = (id) => document.getElementById(id);
 const base = part("portal").dataset.base;
@@ -122,6 +124,7 @@ function show(keys, envelope, zone, own) {
   keepAsking(tariffs, () => {}, { every: TARIFFS_MS });
   const check = (bill, upTo) => question({ check: bill, upTo });
   keepAsking(async () => showBills(await ask(`${own}bills.json`), check), () => {}, { every: BILLS_MS });
+  keepAsking(async () => showLooked(await ask(`${own}releases.json`)), () => {}, { every: RELEASES_MS });
 }
 
 /** Return a function that asks a worker: each question has a name, which its answer carries. */

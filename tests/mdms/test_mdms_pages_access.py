@@ -22,7 +22,7 @@ AUDITORS = ("/auditor/",)
 
 
 def customers(account):
-    return tuple(f"/portal/accounts/{account}/{name}.json" for name in ("envelope", "rows", "bills"))
+    return tuple(f"/portal/accounts/{account}/{name}.json" for name in ("envelope", "rows", "bills", "releases"))
 
 
 def test_every_page_is_for_its_role_alone(pages):

@@ -3,6 +3,8 @@
 import subprocess
 
 import pytest
+from mdms_bench import APRIL, DAY, MARCH
+from portal_page import sign_in
 
 
 @pytest.fixture
@@ -22,3 +24,27 @@ def test_the_commands_of_the_page_find_every_script_as_it_says(page, served, tmp
     verdicts = done.stdout.splitlines()[1:]
     assert len(verdicts) == len(page.all("details tbody tr")) > 20
     assert {line.rpartition(": ")[2] for line in verdicts} == {"OK"}
+
+
+def test_the_customer_sees_who_looked_and_that_the_log_holds(page, served, bench, tmp_path):
+    (tmp_path / "holder").mkdir()
+    holder = bench.holder(tmp_path / "holder", now=MARCH + DAY)
+    holder.load(bench.north.load(MARCH, range(10)))
+    holder.clock.now = APRIL
+    holder.bill(bench.north.windows(MARCH, APRIL, 0), served.me.account)
+    holder.bill(bench.north.windows(MARCH, APRIL, 1), served.other.account)
+    log = served.folder / "release-log.jsonl"
+    log.write_bytes(holder.log_path.read_bytes())
+    holder.close()
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: "The log verifies: 3 entries" in page.text("#log-said"))
+    assert [item.text.splitlines()[0] for item in page.all("#log-bills li")] == ["Bill from 2026-03-01"]
+    assert "one sum of 10 homes or more" in page.text("#log-street")
+    assert served.other.account not in page.driver.page_source
+    # Another log in its place, with an entry left out.
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[1:]))
+    page.open("about:blank")
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: "does not verify" in page.text("#log-said"))
+    assert page.find("#log-said").get_attribute("class") == "warn"
