@@ -34,10 +34,10 @@ test-gate: setup ## attack the release gate: prints each attack, the reason expe
 	@PYTHONPATH=.:tests/mdms $(PY) -m gate_attacks
 
 .PHONY: test-system
-test-system: setup ## (root) install Chromium, PostgreSQL, mosquitto and systemd by package, and run the tests that need them
+test-system: setup ## (root) install Chromium, PostgreSQL, mosquitto, nginx and systemd by package, and run the tests that need them
 	@test "$$(id -u)" = 0 || { echo "test-system: needs root, to install packages" >&2; exit 1; }
 	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	  chromium chromium-driver fonts-dejavu-core postgresql mosquitto systemd iproute2 python3-venv $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null
+	  chromium chromium-driver fonts-dejavu-core postgresql mosquitto nginx-light systemd iproute2 python3-venv $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null
 	@npm ci --silent
 	@$(PY) -m pytest -m system tests/system $(ARGS)
 
@@ -171,9 +171,10 @@ pictures: setup ## take the documentation's pictures of the pages (needs Chromiu
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
   --no-annotate -q
 .PHONY: lock
-lock: ## make requirements.lock and requirements-bench.lock anew (needs uv)
+lock: ## make requirements.lock, requirements-bench.lock and requirements-home.lock anew (needs uv)
 	uv pip compile pyproject.toml --all-extras $(LOCKED) -o requirements.lock
 	uv pip compile scripts/bench/peers.in -c requirements.lock $(LOCKED) -o requirements-bench.lock
+	uv pip compile scripts/customer_agent/packages.in -c requirements.lock $(LOCKED) -o requirements-home.lock
 
 .PHONY: clean
 clean: ## remove the environment and what tests leave behind

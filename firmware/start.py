@@ -8,6 +8,7 @@ A board that was never enrolled is no meter: it says so and ends, at the prompt.
 """
 
 import asyncio
+import gc
 
 from firmware import configuration, console, enrolling, main
 from firmware.board import boards
@@ -27,6 +28,9 @@ def start(storage=None):
     """Run this meter for ever. Returns, after saying why, where it cannot be one."""
     made = make(storage or boards.storage())
     if made:
+        # Before a quarter of what is free has become garbage: a file's buffer must find room in one piece.
+        gc.collect()
+        gc.threshold(gc.mem_free() // 4)
         asyncio.run(_run(*made))
 
 

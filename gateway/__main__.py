@@ -37,6 +37,7 @@ from .operation.restore import RestoreError
 from .outbox import Outbox
 from .reception import Reception
 from .roll import Roll, check_served, read_neighbourhoods
+from .rotation import settle
 from .service import BATCH_FRAMES, FOLDED_BATCH_FRAMES, Service
 from .trusted_clock import SYSTEM, trust_of
 
@@ -172,6 +173,7 @@ def decide_quarantine(action: str, readings: tuple[str, ...], path: Path, every:
         neighbourhoods = read_neighbourhoods(config, key_id(read_identity(config.identity_key)))
         ledger = damage.open_ledger(config.ledger, start_empty=False, now=time.time())
         try:
+            settle(ledger, neighbourhoods)
             names = quarantine.waiting(ledger) if every else [quarantine.parse_name(text) for text in readings]
             quarantine.decide(ledger, neighbourhoods, names, quarantine.WORDS[action])
         finally:

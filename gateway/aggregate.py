@@ -100,13 +100,17 @@ class DataAggregator:
             return register
         return paillier.subtract(self._key, register, energy)
 
-    def seal(self, base: Tail, window: OpenWindow) -> SealedWindow:
-        """Return a window's energy since ``base``, the register that closed the last non-empty window."""
+    def seal(self, base: Tail, window: OpenWindow, former: int | None = None) -> SealedWindow:
+        """Return a window's energy since ``base``, the register that closed the last non-empty window.
+
+        The aggregator is that of the base's key. Where the window's own register is under a later key, ``former`` is
+        the same register under the base's.
+        """
         if window.register is None or window.last_end <= base.end:
             return SealedWindow(window, base.end, base.end, None, None)
         if base.register is None:
             raise ValueError("the register at enrolment is missing")
-        energy = paillier.subtract(self._key, window.register, base.register)
+        energy = paillier.subtract(self._key, window.register if former is None else former, base.register)
         return SealedWindow(window, base.end, window.last_end, energy, window.register)
 
     def _register(self, tail: Tail, reading: EncryptedReading, held: int | None) -> int | None:

@@ -12,6 +12,7 @@ from protocol.reports import BillingWindow, IntervalLoad, pack_bitmap
 
 from .aggregate import OpenWindow, SealedWindow, Tail
 from .intake import DataDecryption
+from .keys import Era
 from .ledger import Ledger, Meter
 from .neighbourhood import Neighbourhood
 from .outbox import Outbox
@@ -27,6 +28,10 @@ NEVER = -1
 
 # A street's oldest windows are of the same few hours, and the calendar takes longer than a look at the ledger.
 _window_at = functools.lru_cache(maxsize=1024)(windows.window_of)
+
+
+def _leaving(era: Era, ciphertext: int) -> str:
+    return paillier.to_base64url(era.public_key, era.encryption.rerandomise(ciphertext))
 
 
 def confirm_clock(ledger: Ledger, now_ms: int) -> None:
@@ -116,7 +121,7 @@ class Closing:
             log.error("alarm: a load holds a meter that its roster does not name; no sum is sent", neighbourhood=name)
         text = None
         if total is not None and len(members) >= self._k and whole:
-            key = place.encryption.public_key
+            key = place.era(start).public_key
             text = paillier.to_base64url(key, paillier.from_bytes(key, total))
         return IntervalLoad(
             neighbourhood=name,
@@ -157,25 +162,32 @@ class Closing:
                 window, register = self._ledger.window(title, span)
                 if not self._is_due(place, window, now):
                     return False
-                key = place.encryption.public_key
-                if register is not None:
-                    window = replace(window, register=paillier.from_bytes(key, register))
-                base = Tail(meter.base_end, paillier.from_bytes(key, meter.base_register))
-                sealed = place.aggregator.seal(base, window)
+                sealed = self._sealed(meter, place, window, register)
                 self._outbox.add(self._report(meter, place, sealed), now * 1000, title)
-                if sealed.register is not None:
-                    self._ledger.set_base(title, sealed.register_to, paillier.to_bytes(key, sealed.register))
+                if sealed.register is not None and register is not None:
+                    self._ledger.set_base(title, sealed.register_to, register)
                 self._ledger.remove_window(title, span.start)
                 self._ledger.set_next_window(title, span.end)
         return True
 
+    def _sealed(self, meter: Meter, place: Neighbourhood, window: OpenWindow, register: bytes | None) -> SealedWindow:
+        """Return a window's energy since the meter's base, under the key in force at that one's time."""
+        era, then = place.era(meter.base_end), place.era(window.last_end)
+        former = None
+        if register is not None:
+            window = replace(window, register=paillier.from_bytes(then.public_key, register))
+        if register is not None and window.last_end > meter.base_end and then is not era:
+            kept = self._ledger.former_registers(meter.title, window.span.start)
+            former = paillier.from_bytes(era.public_key, kept[era.name])
+        base = Tail(meter.base_end, paillier.from_bytes(era.public_key, meter.base_register))
+        return era.aggregator.seal(base, window, former)
+
     def _report(self, meter: Meter, place: Neighbourhood, sealed: SealedWindow) -> BillingWindow:
         window, interval_s = sealed.window, place.roster.interval_s
-        key, encryption = place.encryption.public_key, place.encryption
         energy = closing = None
         if sealed.energy is not None and sealed.register is not None:
-            energy = paillier.to_base64url(key, encryption.rerandomise(sealed.energy))
-            closing = paillier.to_base64url(key, encryption.rerandomise(sealed.register))
+            energy = _leaving(place.era(sealed.register_from), sealed.energy)
+            closing = _leaving(place.era(sealed.register_to), sealed.register)
         return BillingWindow(
             neighbourhood=meter.neighbourhood,
             pseudonym=meter.pseudonym,
@@ -187,7 +199,7 @@ class Closing:
             quality=window.quality,
             register_from=sealed.register_from,
             register_to=sealed.register_to,
-            paillier_key=place.roster.paillier_key,
+            paillier_key=place.era(sealed.register_from).name,
             energy=energy,
             closing_register=closing,
         )

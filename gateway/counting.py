@@ -4,6 +4,7 @@ What a batch has open is emitted into the ledger before its commit; nothing here
 """
 
 import functools
+from dataclasses import replace
 
 import structlog
 
@@ -13,8 +14,10 @@ from protocol import windows, wire
 from .aggregate import Tail
 from .encryption import EncryptedReading
 from .folding import FoldedLoad, FoldedRegister, Folding, SummedLoad
+from .keys import Era
 from .ledger import Ledger, Meter
 from .neighbourhood import Neighbourhood
+from .registers import hold_back
 from .standing import Standings
 
 log = structlog.get_logger()
@@ -37,7 +40,7 @@ class Counting:
         """Count a reading once in its window and, unless that is closed, once in its load. Returns the window."""
         start = reading.interval_end - reading.interval_s
         late = self._is_late(meter, start) or not place.names(meter.pseudonym, start)
-        if place.encryption.folds:
+        if place.folds:
             return self._fold(meter, place, reading, late)
         span, encrypted = self._advance(meter, place, reading)
         if not late:
@@ -48,19 +51,20 @@ class Counting:
         self, meter: Meter, place: Neighbourhood, reading: wire.Reading, *, with_energy: bool = True
     ) -> tuple[windows.Span, EncryptedReading]:
         """Count a reading in its meter's register and window, as ciphertexts."""
-        key, aggregator = place.encryption.public_key, place.aggregator
+        if not _under_one_key(meter, place, reading):
+            return self._advance_across(meter, place, reading, with_energy=with_energy)
+        era = place.era(reading.interval_end)
+        key, aggregator = era.public_key, era.aggregator
         start = reading.interval_end - reading.interval_s
         span = _window_of(meter, place, start)
         window, register = self._ledger.window(meter.title, span)
         tail = Tail(meter.tail_end, _integer(key, meter.tail_register))
-        encrypted = place.encryption.encrypt(
+        encrypted = era.encryption.encrypt(
             reading,
             with_register=aggregator.needs_register(tail, window, start, reading.interval_end),
             with_energy=with_energy,
         )
-        aside = self._ledger.quarantined_until(meter.title, meter.series, reading.interval_end)
-        held = [paillier.from_bytes(key, energy) for energy in aside]
-        newest, counted = aggregator.count(tail, window, encrypted, paillier.add_many(key, held) if held else None)
+        newest, counted = aggregator.count(tail, window, encrypted, self._held(meter, era, reading.interval_end))
         if counted.register is not None:
             register = paillier.to_bytes(key, counted.register)
         self._ledger.set_window(meter.title, counted, register)
@@ -70,12 +74,61 @@ class Counting:
             self._standings.set_tail(meter.title, newest.end, register if same else _bytes(key, newest.register))
         return span, encrypted
 
+    def _advance_across(
+        self, meter: Meter, place: Neighbourhood, reading: wire.Reading, *, with_energy: bool
+    ) -> tuple[windows.Span, EncryptedReading]:
+        """Count a reading where the Paillier key changes between the register that billing counts from and its own.
+
+        Its window will be a difference of two registers, and which is the first nobody knows before the windows before
+        it are sealed. So its register is encrypted afresh under every key that may be that one's.
+        """
+        title, end = meter.title, reading.interval_end
+        start = end - reading.interval_s
+        span = _window_of(meter, place, start)
+        window, register = self._ledger.window(title, span)
+        *former, newest = place.eras_between(meter.base_end, end)
+        at_start = place.era(start).encryption
+        encrypted = at_start.encrypt(reading, with_register=False, with_energy=with_energy)
+        is_newest = end > meter.tail_end or meter.tail_register is None
+        of_window = end > window.last_end
+        window = replace(window, present=window.present + window.holds(start), quality=window.quality | reading.quality)
+        if is_newest or of_window:
+            fresh = self._register_under(meter, newest, reading)
+            if is_newest:
+                self._standings.set_tail(title, end, fresh)
+            if of_window:
+                window, register = replace(window, last_end=end), fresh
+                for era in former:
+                    self._ledger.set_former_register(
+                        title, span.start, era.name, self._register_under(meter, era, reading)
+                    )
+        self._ledger.set_window(title, window, register)
+        return span, encrypted
+
+    def _register_under(self, meter: Meter, era: Era, reading: wire.Reading) -> bytes:
+        """Return a reading's register as a fresh ciphertext under a key, without what is quarantined of it."""
+        register = era.encryption.encrypt_slots(reading.import_register, reading.export_register)
+        held = self._held(meter, era, reading.interval_end)
+        if held is not None:
+            register = paillier.subtract(era.public_key, register, held)
+        return paillier.to_bytes(era.public_key, register)
+
+    def _held(self, meter: Meter, era: Era, end: int) -> int | None:
+        """Return the sum of what is quarantined up to a time and is in no register that began the key; None: nothing.
+
+        All of a key's registers hold what was measured before it came into force, and only differences are billed.
+        """
+        aside = self._ledger.quarantined_until(meter.title, meter.series, end, era.name, era.since)
+        held = [paillier.from_bytes(era.public_key, energy) for energy in aside]
+        return paillier.add_many(era.public_key, held) if held else None
+
     def _add_to_load(self, meter: Meter, place: Neighbourhood, encrypted: EncryptedReading) -> None:
         assert encrypted.energy is not None, "only what is folded has no ciphertext of its own"
         load = self._folding.loads.get((meter.neighbourhood, encrypted.start))
         if load is None:
-            held = _integer(place.encryption.public_key, self._ledger.load(meter.neighbourhood, encrypted.start))
-            load = SummedLoad(place.encryption.public_key, place.aggregator, held)
+            era = place.era(encrypted.start)
+            held = _integer(era.public_key, self._ledger.load(meter.neighbourhood, encrypted.start))
+            load = SummedLoad(era.public_key, era.aggregator, held)
             self._folding.loads[meter.neighbourhood, encrypted.start] = load
         assert isinstance(load, SummedLoad), "a neighbourhood folds its readings or it does not"
         load.add(meter.title, encrypted.energy)
@@ -93,40 +146,36 @@ class Counting:
 
     def quarantine(self, meter: Meter, place: Neighbourhood, reading: wire.Reading, reason: str) -> None:
         """Set a reading aside and take its energy out of every register that is not billed yet."""
-        encrypted = place.encryption.encrypt(reading, with_register=False)
-        self._set_aside(self._settled(meter), place, encrypted, reason)
-
-    def _set_aside(self, meter: Meter, place: Neighbourhood, encrypted: EncryptedReading, reason: str) -> None:
+        meter = self._settled(meter)
         log.error("alarm: a reading is quarantined", meter=meter.title.hex(), reason=reason)
-        if encrypted.end <= meter.base_end:
+        end = reading.interval_end
+        if end <= meter.base_end:
             return  # the register that closed its window has been reported: its energy is billed already
-        key, aggregator, energy = place.encryption.public_key, place.aggregator, encrypted.energy
-        assert energy is not None, "only what is folded has no ciphertext of its own"
+        # Under every key whose windows may yet be without it, or be given it back.
+        energies = {
+            era.name: paillier.to_bytes(
+                era.public_key, era.encryption.encrypt_slots(reading.import_mwh, reading.export_mwh)
+            )
+            for era in place.eras_from(meter.base_end)
+        }
         new = self._ledger.quarantine(
-            meter.title,
-            encrypted.series,
-            encrypted.interval_number,
-            encrypted.start,
-            encrypted.end,
-            reason,
-            paillier.to_bytes(key, energy),
+            meter.title, reading.series, reading.interval_number, end - reading.interval_s, end, reason, energies
         )
-        if not new or encrypted.series != meter.series:
+        if not new or reading.series != meter.series:
             return  # taken out before, or never in these registers
-        tail = aggregator.hold_back(_integer(key, meter.tail_register), meter.tail_end, energy, encrypted.end)
-        self._standings.set_tail(meter.title, meter.tail_end, _bytes(key, tail))
-        for span, last_end, register in self._ledger.windows_read_since(meter.title, encrypted.end):
-            kept = aggregator.hold_back(_integer(key, register), last_end, energy, encrypted.end)
-            self._ledger.set_window_register(meter.title, span.start, _bytes(key, kept) or register)
+        hold_back(self._ledger, place, meter, end, energies)
+        self._standings.changed(meter.title)
 
     # --- Folding (fold mode) ------------------------------------------------------------------------------------
 
     def _fold(self, meter: Meter, place: Neighbourhood, reading: wire.Reading, late: bool) -> windows.Span:
         """Fold a reading into its load, and into its meter's register where it continues that. Returns the window."""
         start = reading.interval_end - reading.interval_s
-        message = place.encryption.message(reading)
+        message = place.era(start).encryption.message(reading)
         if not late:
             self._load(meter, place, start).fold(meter.title, message)
+        if not _under_one_key(meter, place, reading):
+            return self._advance_across(self._settled(meter), place, reading, with_energy=False)[0]
         register = self._folding.registers.get(meter.title)
         if register is None or not register.takes(start):
             meter = self._settled(meter)
@@ -140,19 +189,21 @@ class Counting:
         """Return the load of an interval, open for folding."""
         load = self._folding.loads.get((meter.neighbourhood, start))
         if load is None:
-            held = _integer(place.encryption.public_key, self._ledger.load(meter.neighbourhood, start))
-            load = FoldedLoad(place.encryption.accumulator(held))
+            era = place.era(start)
+            held = _integer(era.public_key, self._ledger.load(meter.neighbourhood, start))
+            load = FoldedLoad(era.encryption.accumulator(held))
             self._folding.loads[meter.neighbourhood, start] = load
         assert isinstance(load, FoldedLoad), "a neighbourhood folds its readings or it does not"
         return load
 
     def _open_register(self, meter: Meter, place: Neighbourhood, start: int) -> FoldedRegister | None:
         """Open a meter's register for the reading that starts then; None where that does not continue it."""
-        tail = Tail(meter.tail_end, _integer(place.encryption.public_key, meter.tail_register))
+        era = place.era(start)
+        tail = Tail(meter.tail_end, _integer(era.public_key, meter.tail_register))
         if not tail.continued_by(start):
             return None
         window, _ = self._ledger.window(meter.title, _window_of(meter, place, start))
-        register = FoldedRegister(place.encryption.accumulator(tail.register), tail.end, window)
+        register = FoldedRegister(era.encryption.accumulator(tail.register), tail.end, window)
         self._folding.registers[meter.title] = register
         return register
 
@@ -176,6 +227,16 @@ class Counting:
             self._keep_register(title, register)
         for (neighbourhood, start), load in self._folding.loads.items():
             self._ledger.set_load(neighbourhood, start, paillier.to_bytes(load.public_key, load.emit()), *load.titles)
+
+
+def _under_one_key(meter: Meter, place: Neighbourhood, reading: wire.Reading) -> bool:
+    """Say whether everything that counting a reading touches is under the key that is in force at its end."""
+    if len(place.eras) == 1:
+        return True
+    end = reading.interval_end
+    era = place.era(end)
+    touched = (meter.base_end, meter.tail_end, end - reading.interval_s)
+    return all(place.era(at) is era for at in touched)
 
 
 def _window_of(meter: Meter, place: Neighbourhood, start: int) -> windows.Span:

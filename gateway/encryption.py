@@ -79,8 +79,14 @@ def key_of(roster: Roster, *, unsafe_small_key: bool) -> paillier.PublicKey:
     return public_key
 
 
+def check_settings(public_key: paillier.PublicKey, settings: Settings) -> None:
+    """Raise SettingsError where settings do not fit a key."""
+    if settings.exponent_bits > (public_key.bits + 1) // 2:
+        raise SettingsError(f"'exponent_bits' must be at most half of the key's {public_key.bits} bits")
+
+
 class PaillierEncryption:
-    """Encrypts the readings of one neighbourhood under its own key.
+    """Encrypts the readings of one neighbourhood under one key of its own.
 
     Building one takes as long as its table: a second and more at 3072 bits, once in a process for each key. Raises
     PaillierError for a key that cannot be used, SettingsError for settings that do not fit it.
@@ -89,8 +95,7 @@ class PaillierEncryption:
     def __init__(self, public_key: paillier.PublicKey, settings: Settings = DEFAULTS) -> None:
         self.public_key = public_key
         self.settings = settings
-        if settings.exponent_bits > (public_key.bits + 1) // 2:
-            raise SettingsError(f"'exponent_bits' must be at most half of the key's {public_key.bits} bits")
+        check_settings(public_key, settings)
         self._encryptor = paillier.Encryptor(
             public_key, exponent_bits=settings.exponent_bits or None, window_bits=settings.table_window_bits
         )

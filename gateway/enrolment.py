@@ -11,16 +11,14 @@ import msgspec
 from Crypto.PublicKey.ECC import EccKey
 from msgspec import Meta
 
-from protocol.documents import Document, DocumentError, canonical_json, parse, sign, verify
+from protocol.documents import Document, DocumentError, parse
 from protocol.keychain import KEY_BYTES
 from protocol.reports import Count, Name, Pseudonym, Seconds
+from protocol.revocations import Revocation, Title, open_revocation
 from protocol.rosters import Roster, open_roster
 
 Key = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{{2 * KEY_BYTES}}}\Z")]
-Title = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Register = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-
-REVOCATION = "revocation"
 
 
 class EnrolmentError(Exception):
@@ -81,19 +79,6 @@ def erase_record(path: Path) -> None:
         raise EnrolmentError(f"cannot erase {path}: {error.strerror}") from None
 
 
-class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The operator's word that a meter's keys are not its own any more; ``revoked_at`` in UTC seconds."""
-
-    neighbourhood: Name
-    system_title: Title
-    revoked_at: Seconds
-
-
-def sign_revocation(operator: EccKey, deployment: str, revocation: Revocation) -> Document:
-    """Return the revocation as the operator's signed document."""
-    return sign(operator, REVOCATION, deployment, canonical_json(revocation))
-
-
 def read_revocation(path: Path, deployment: str, operator: EccKey) -> Revocation | None:
     """Read one revocation, None where the file is no signed document at all; raises EnrolmentError."""
     try:
@@ -103,12 +88,9 @@ def read_revocation(path: Path, deployment: str, operator: EccKey) -> Revocation
     except DocumentError:
         return None
     try:
-        if document.type != REVOCATION:
-            raise DocumentError("not a revocation")
-        revocation: Revocation = parse(verify(document, deployment, operator), Revocation)
+        return open_revocation(document, deployment, operator)
     except DocumentError as error:
         raise EnrolmentError(f"{path}: {error}") from None
-    return revocation
 
 
 def read_roster(path: Path, deployment: str, operator: EccKey) -> Roster:

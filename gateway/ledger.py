@@ -9,7 +9,7 @@ import fcntl
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -280,9 +280,9 @@ class Ledger:
         )
 
     def quarantine(
-        self, title: bytes, series: int, number: int, start: int, end: int, reason: str, energy: bytes
+        self, title: bytes, series: int, number: int, start: int, end: int, reason: str, energies: Mapping[str, bytes]
     ) -> bool:
-        """Set a reading aside: its energy as a ciphertext, for the operator to release.
+        """Set a reading aside: its energy as a ciphertext under each key (fingerprint), for the operator to release.
 
         Returns whether it is new: a meter may send one again when its reading is no longer remembered, or when the
         operator has released it.
@@ -293,16 +293,29 @@ class Ledger:
         )
         if decided.fetchone() is not None:
             return False
+        first, *others = energies
         done = self._db.execute(
             "INSERT OR IGNORE INTO quarantine VALUES (?,?,?,?,?,?,?)",
-            (title, series, number, start, end, reason, energy),
+            (title, series, number, start, end, reason, energies[first]),
         )
-        return done.rowcount == 1
+        if done.rowcount != 1:
+            return False
+        self._db.executemany(
+            "INSERT INTO quarantine_keys VALUES (?,?,?,?,?)",
+            [(title, series, number, first, None), *((title, series, number, key, energies[key]) for key in others)],
+        )
+        return True
 
-    def quarantined_until(self, title: bytes, series: int, end: int) -> list[bytes]:
-        """Return the energies of a register series' quarantined readings that end at ``end`` or before."""
+    def quarantined_until(self, title: bytes, series: int, end: int, key: str, since: int = 0) -> list[bytes]:
+        """Return the energies, under a key, of a register series' quarantined readings that end within two times.
+
+        ``since``: from when on the key is in force. Its registers all hold what was measured before.
+        """
         rows = self._db.execute(
-            "SELECT energy FROM quarantine WHERE title = ? AND series = ? AND interval_end <= ?", (title, series, end)
+            "SELECT coalesce(quarantine_keys.energy, quarantine.energy) FROM quarantine"
+            " JOIN quarantine_keys USING (title, series, interval_number)"
+            " WHERE title = ? AND series = ? AND interval_end BETWEEN ? AND ? AND key = ?",
+            (title, series, since, end, key),
         )
         return [row[0] for row in rows]
 
@@ -405,7 +418,63 @@ class Ledger:
 
     def remove_window(self, title: bytes, start: int) -> None:
         """Remove a window that has been sealed: its report is in the outbox."""
-        self._db.execute("DELETE FROM windows WHERE title = ? AND window_start = ?", (title, start))
+        for table in ("windows", "former_registers"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE title = ? AND window_start = ?",  # noqa: S608 - two names
+                (title, start),
+            )
+
+    def former_registers(self, title: bytes, start: int) -> dict[str, bytes]:
+        """Return an unsealed window's register under each key (fingerprint) that is kept beside that of its time."""
+        return dict(
+            self._db.execute(
+                "SELECT key, register FROM former_registers WHERE title = ? AND window_start = ?", (title, start)
+            )
+        )
+
+    def set_former_register(self, title: bytes, start: int, key: str, register: bytes) -> None:
+        """Keep an unsealed window's register under a former key."""
+        self._db.execute("INSERT OR REPLACE INTO former_registers VALUES (?, ?, ?, ?)", (title, start, key, register))
+
+    # --- Keys ---------------------------------------------------------------------------------------------------
+
+    def key_changes(self, neighbourhood: str) -> list[tuple[int, str]]:
+        """Return (from when on, fingerprint) of a neighbourhood's Paillier keys, as they were last kept."""
+        return self._db.execute(
+            "SELECT since, key FROM paillier_keys WHERE neighbourhood = ? ORDER BY since", (neighbourhood,)
+        ).fetchall()
+
+    def set_key_changes(self, neighbourhood: str, changes: Sequence[tuple[int, str]]) -> None:
+        """Keep a neighbourhood's keys. What an older version has set aside is under the first of them."""
+        self._db.execute("DELETE FROM paillier_keys WHERE neighbourhood = ?", (neighbourhood,))
+        self._db.executemany(
+            "INSERT INTO paillier_keys VALUES (?, ?, ?)", [(neighbourhood, since, key) for since, key in changes]
+        )
+        self._db.execute(
+            "UPDATE quarantine_keys SET key = ?"
+            " WHERE key = '' AND title IN (SELECT title FROM meters WHERE neighbourhood = ?)",
+            (changes[0][1], neighbourhood),
+        )
+
+    def counted_until(self, neighbourhood: str) -> int:
+        """Return the newest time (UTC seconds) of a neighbourhood of which anything stands under a key; -1: none."""
+        row = self._db.execute(
+            "SELECT max(coalesce((SELECT max(max(tail_end, base_end)) FROM meters WHERE neighbourhood = ?1), -1),"
+            " coalesce((SELECT max(interval_start) FROM loads WHERE neighbourhood = ?1), -1),"
+            " coalesce((SELECT next_interval - 1 FROM neighbourhoods WHERE name = ?1), -1))",
+            (neighbourhood,),
+        ).fetchone()
+        return row[0]  # type: ignore[no-any-return]
+
+    def counted_from(self, neighbourhood: str) -> int | None:
+        """Return the oldest time (UTC seconds) of a neighbourhood of which anything stands under a key; None: none."""
+        row = self._db.execute(
+            "SELECT min(at) FROM (SELECT min(base_end) AS at FROM meters WHERE neighbourhood = ?1"
+            " UNION ALL SELECT next_interval FROM neighbourhoods WHERE name = ?1"
+            " UNION ALL SELECT min(interval_start) FROM loads WHERE neighbourhood = ?1)",
+            (neighbourhood,),
+        ).fetchone()
+        return row[0]  # type: ignore[no-any-return]
 
     # --- Erasure ------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Where the three steps meet: a batch of frames is opened, encrypted, added and committed, and only then answered."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -10,6 +10,7 @@ from protocol import keychain, wire
 
 from .answers import Answers
 from .counting import Counting
+from .encryption import PaillierEncryption
 from .intake import CORRUPT, REVOKED, DataDecryption, MeterKeys, Opened, Refused
 from .ledger import Ledger
 from .neighbourhood import Neighbourhood
@@ -116,11 +117,15 @@ class Reception:
     @property
     def prepares(self) -> bool:
         """Say whether any neighbourhood has a pool of randomisers (pool mode)."""
-        return any(place.encryption.has_pool for place in self._neighbourhoods.values())
+        return any(encryption.has_pool for encryption in self._made())
 
     def prepare(self) -> bool:
         """Make one randomiser ahead where a pool has room; returns whether one was made."""
-        return any(place.encryption.prepare() for place in self._neighbourhoods.values())
+        return any(encryption.prepare() for encryption in self._made())
+
+    def _made(self) -> Iterator[PaillierEncryption]:
+        for place in self._neighbourhoods.values():
+            yield from place.made()
 
     def count_corrupt(self, number: int) -> None:
         """Count pieces that a link could not even frame."""

@@ -9,14 +9,24 @@ differences are ever opened.
 
 import paillier
 
-from .encryption import PaillierEncryption
 from .enrolment import EnrolmentError, EnrolmentRecord
+from .keys import Era
 from .ledger import Ledger, Meter
 from .neighbourhood import Neighbourhood
 from .outbox import Outbox
+from .registers import change_windows
 
 # What is kept by title and goes on under the new one. Frames, readings and events stay what the old meter sent.
-ACCOUNTS = ("windows", "contributors", "quarantine", "quarantine_decisions", "outbox", "first_registers")
+ACCOUNTS = (
+    "windows",
+    "former_registers",
+    "contributors",
+    "quarantine",
+    "quarantine_keys",
+    "quarantine_decisions",
+    "outbox",
+    "first_registers",
+)
 
 
 def replace_meter(ledger: Ledger, outbox: Outbox, record: EnrolmentRecord, place: Neighbourhood, now_ms: int) -> None:
@@ -28,19 +38,28 @@ def replace_meter(ledger: Ledger, outbox: Outbox, record: EnrolmentRecord, place
     # Its rows are known by its title: they leave under it.
     while outbox.close_segments(now_ms, everything=True):
         pass
-    key, encryption = place.encryption.public_key, place.encryption
-    first = encryption.encrypt_slots(record.first_import_mwh, record.first_export_mwh)
-    by = paillier.subtract(key, first, _final(ledger, record, old, encryption))
+    known = _newest_registers(ledger, old, place)
+    amounts = {
+        era.name: _amount(ledger, record, old, era, known[era.name])
+        for era in place.eras_from(old.base_end)
+        if era.name in known
+    }
 
-    def moved(register: bytes) -> bytes:
-        return paillier.to_bytes(key, paillier.add(key, paillier.from_bytes(key, register), by))
+    def moved(era: Era, register: bytes) -> bytes:
+        if era.name not in amounts:
+            return register  # of before what billing counts from: never needed again
+        key = era.public_key
+        return paillier.to_bytes(key, paillier.add(key, paillier.from_bytes(key, register), amounts[era.name]))
 
     new = bytes.fromhex(record.system_title)
-    for span, _, register in ledger.windows_read_since(old.title, 0):
-        ledger.set_window_register(old.title, span.start, moved(register))
+    change_windows(ledger, place, old.title, 0, moved)
     kept = ledger.execute("SELECT register FROM first_registers WHERE title = ?", (old.title,)).fetchone()
-    if kept is not None:
-        ledger.execute("UPDATE first_registers SET register = ? WHERE title = ?", (moved(kept[0]), old.title))
+    era = place.era(old.since)
+    if kept is not None and era is place.era(record.since) and era.name in amounts:
+        ledger.execute("UPDATE first_registers SET register = ? WHERE title = ?", (moved(era, kept[0]), old.title))
+    else:
+        # Under a former key nothing would be counted from it: billing stands at a later register.
+        ledger.execute("DELETE FROM first_registers WHERE title = ?", (old.title,))
     ledger.execute(
         "UPDATE meters SET title = ?, since = ?, series = ?, epoch = ?, chain = ?, hello_key = ?, time_key = ?,"
         " seen_epoch = ?, tail_end = ?, tail_register = NULL, base_register = ? WHERE title = ?",
@@ -54,12 +73,12 @@ def replace_meter(ledger: Ledger, outbox: Outbox, record: EnrolmentRecord, place
             bytes.fromhex(record.time_key),
             record.epoch,
             record.since,
-            moved(old.base_register),
+            moved(place.era(old.base_end), old.base_register),
             old.title,
         ),
     )
     for table in ACCOUNTS:
-        ledger.execute(f"UPDATE {table} SET title = ? WHERE title = ?", (new, old.title))  # noqa: S608 - six names
+        ledger.execute(f"UPDATE {table} SET title = ? WHERE title = ?", (new, old.title))  # noqa: S608 - eight names
 
 
 def _replaced(ledger: Ledger, record: EnrolmentRecord) -> Meter:
@@ -77,13 +96,37 @@ def _replaced(ledger: Ledger, record: EnrolmentRecord) -> Meter:
     return old
 
 
-def _final(ledger: Ledger, record: EnrolmentRecord, old: Meter, encryption: PaillierEncryption) -> int:
-    """Return the old meter's final register, as a ciphertext, without the energy that is held back from bills."""
-    key = encryption.public_key
+def _newest_registers(ledger: Ledger, old: Meter, place: Neighbourhood) -> dict[str, bytes]:
+    """Return the account's newest register under each key that a register of it is under, that of its base on."""
+    ends = {place.era(old.base_end).name: old.base_end}
+    known = {place.era(old.base_end).name: old.base_register}
+
+    def note(name: str, end: int, register: bytes) -> None:
+        if end >= ends.get(name, old.base_end):
+            ends[name], known[name] = end, register
+
+    for span, last_end, register in ledger.windows_read_since(old.title, old.base_end):
+        note(place.era(last_end).name, last_end, register)
+        for name, former in ledger.former_registers(old.title, span.start).items():
+            note(name, last_end, former)
+    if old.tail_register is not None:
+        note(place.era(old.tail_end).name, old.tail_end, old.tail_register)
+    return known
+
+
+def _amount(ledger: Ledger, record: EnrolmentRecord, old: Meter, era: Era, known: bytes) -> int:
+    """Return by how much registers under a key are moved; ``known``: the account's newest register under it."""
+    first = era.encryption.encrypt_slots(record.first_import_mwh, record.first_export_mwh)
+    return paillier.subtract(era.public_key, first, _final(ledger, record, old, era, known))
+
+
+def _final(ledger: Ledger, record: EnrolmentRecord, old: Meter, era: Era, known: bytes) -> int:
+    """Return the old meter's final register under a key, without the energy that is held back from bills."""
+    key = era.public_key
     if record.final_import_mwh is None or record.final_export_mwh is None:
         # It could not be read: the account's last known register. What was measured after it nobody knows.
-        return paillier.from_bytes(key, old.tail_register or old.base_register)
-    final = encryption.encrypt_slots(record.final_import_mwh, record.final_export_mwh)
-    for energy in ledger.quarantined_until(old.title, old.series, record.since):
+        return paillier.from_bytes(key, known)
+    final = era.encryption.encrypt_slots(record.final_import_mwh, record.final_export_mwh)
+    for energy in ledger.quarantined_until(old.title, old.series, record.since, era.name, era.since):
         final = paillier.subtract(key, final, paillier.from_bytes(key, energy))
     return final

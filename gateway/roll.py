@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from paillier import PaillierError
 from protocol import keychain, windows
 from protocol.documents import DocumentError, import_public_key, key_id
-from protocol.rosters import Roster
+from protocol.revocations import Revocation
+from protocol.rosters import Roster, check_versions
 
 from .closing import ERASED_UNTIL, NEVER
 from .config import Config, ConfigError
@@ -27,7 +28,6 @@ from .encryption import PROTECTS, SettingsError
 from .enrolment import (
     EnrolmentError,
     EnrolmentRecord,
-    Revocation,
     erase_record,
     incoming,
     read_record,
@@ -36,10 +36,11 @@ from .enrolment import (
 )
 from .intake import DataDecryption
 from .ledger import Ledger, LedgerError
-from .neighbourhood import Neighbourhood, build
+from .neighbourhood import Neighbourhood, build, cipher_of
 from .outbox import Outbox
 from .replacement import replace_meter
 from .revoked import REPLACED, REVOKED, is_revoked, note
+from .rotation import Tidying, check_keys, keep_keys, make_ready, settle
 
 log = structlog.get_logger()
 
@@ -102,7 +103,7 @@ def serve(served: dict[str, Neighbourhood], roster: Roster, config: Config) -> N
     """Put a roster among those served; raises EnrolmentError, or ConfigError where the configuration does not fit."""
     place = served.get(roster.neighbourhood)
     if place is not None:
-        served[roster.neighbourhood] = _with_version(place, roster)
+        served[roster.neighbourhood] = _with_version(place, roster, config)
         return
     try:
         place = build(roster, unsafe_small_key=config.unsafe_small_key, settings=config.encryption())
@@ -111,11 +112,9 @@ def serve(served: dict[str, Neighbourhood], roster: Roster, config: Config) -> N
     except SettingsError as error:
         raise ConfigError(f"{error}, that of {roster.neighbourhood}") from None
     served[roster.neighbourhood] = place
-    protects = PROTECTS[config.accumulator]
-    log.info("encryption", neighbourhood=roster.neighbourhood, **place.encryption.described(), protects=protects)
 
 
-def _with_version(place: Neighbourhood, roster: Roster) -> Neighbourhood:
+def _with_version(place: Neighbourhood, roster: Roster, config: Config) -> Neighbourhood:
     name = f"{roster.neighbourhood} version {roster.version}"
     first = place.roster
     for known in (first, *place.later):
@@ -123,18 +122,25 @@ def _with_version(place: Neighbourhood, roster: Roster) -> Neighbourhood:
             if known != roster:
                 raise EnrolmentError(f"another roster calls itself {name}")
             return place
-    terms = (roster.zone, roster.interval_s, roster.paillier_key, roster.paillier_n)
-    if terms != (first.zone, first.interval_s, first.paillier_key, first.paillier_n):
-        raise EnrolmentError(f"roster {name} changes the zone, the interval or the Paillier key: that is not done yet")
-    return place.with_roster(roster)
+    if (roster.zone, roster.interval_s) != (first.zone, first.interval_s):
+        raise EnrolmentError(f"roster {name} changes the zone or the interval: that is not done yet")
+    try:
+        cipher = cipher_of(roster, unsafe_small_key=config.unsafe_small_key, settings=config.encryption())
+        more = place.with_roster(roster, None if roster.paillier_key in place.ciphers else cipher)
+        check_versions((more.roster, *more.later))
+    except (PaillierError, DocumentError) as error:
+        raise EnrolmentError(f"roster {name} cannot be served: {error}") from None
+    except SettingsError as error:
+        raise ConfigError(f"{error}, that of roster {name}") from None
+    return more
 
 
 def first_standing(record: EnrolmentRecord, place: Neighbourhood) -> tuple[int, bytes]:
     """Return (start of the first window, the encrypted register) with which a meter's billing begins."""
-    encryption = place.encryption
-    base = encryption.encrypt_slots(record.first_import_mwh, record.first_export_mwh)
+    era = place.era(record.since)
+    base = era.encryption.encrypt_slots(record.first_import_mwh, record.first_export_mwh)
     window = windows.window_of(record.since, place.zone)
-    return window.start, base.to_bytes(encryption.public_key.ciphertext_bytes, "big")
+    return window.start, base.to_bytes(era.public_key.ciphertext_bytes, "big")
 
 
 def check_served(ledger: Ledger, served: Mapping[str, Neighbourhood]) -> None:
@@ -167,11 +173,18 @@ class Roll:
         self._seen: dict[Path, Stamp] = {}
         self._rosters: dict[Path, Stamp] = stamps(config.rosters)  # looked at, for good or ill
         self._refused: dict[Path, tuple[Stamp, int, str]] = {}
+        self._tidying = Tidying()
         self._changes = 0  # what was refused before one may be good behind it
 
     def begin(self, now_ms: int) -> list[str]:
-        """Take in what lies in the folder of records at the start; returns why files were refused."""
-        return self._look_at(stamps(self._config.enrolment), now_ms)
+        """Take in what lies in the folder of records at the start; returns why files were refused.
+
+        Raises EnrolmentError where the ledger is under a key that no roster names.
+        """
+        refused = settle(self._ledger, self._served)
+        for place in self._served.values():
+            make_ready(place, now_ms // 1000, PROTECTS[self._config.accumulator])
+        return refused + self._look_at(stamps(self._config.enrolment), now_ms)
 
     def look(self, now_ms: int) -> list[str]:
         """Take in what is new and no longer changes; returns why files were refused, each once."""
@@ -180,10 +193,11 @@ class Roll:
         steady = {path: stamp for path, stamp in (rosters | records).items() if self._seen.get(path) == stamp}
         self._seen = rosters | records
         new = [path for path in rosters if path in steady and self._rosters.get(path) != rosters[path]]
-        refused = [text for path in new if (text := self._take_roster(path, rosters[path]))]
+        refused = [text for path in new if (text := self._take_roster(path, rosters[path], now_ms))]
+        self._tidying.look(self._ledger, self._served, now_ms // 1000)
         return refused + self._look_at({path: stamp for path, stamp in steady.items() if path in records}, now_ms)
 
-    def _take_roster(self, path: Path, stamp: Stamp) -> str | None:
+    def _take_roster(self, path: Path, stamp: Stamp, now_ms: int) -> str | None:
         self._rosters[path] = stamp
         try:
             roster = read_roster(path, self._config.deployment, self._operator)
@@ -191,7 +205,7 @@ class Roll:
                 return None  # another concentrator's neighbourhood
             if self._config.detail_s and roster.interval_s % self._config.detail_s:
                 raise ConfigError(f"'detail_s' must divide the interval of {roster.neighbourhood}")
-            serve(self._served, roster, self._config)
+            self._serve(roster, now_ms)
         except (EnrolmentError, ConfigError) as error:
             return refuse(path, str(error))
         self._changes += 1
@@ -203,6 +217,17 @@ class Roll:
             meters=len(roster.members),
         )
         return None
+
+    def _serve(self, roster: Roster, now_ms: int) -> None:
+        """Serve a roster from now on where its key fits what has been counted."""
+        after = dict(self._served)
+        serve(after, roster, self._config)
+        place = after[roster.neighbourhood]
+        check_keys(self._ledger, place)
+        make_ready(place, now_ms // 1000, PROTECTS[self._config.accumulator])
+        with self._ledger.transaction():
+            keep_keys(self._ledger, place)
+        self._served[roster.neighbourhood] = place
 
     def _look_at(self, files: Mapping[Path, Stamp], now_ms: int) -> list[str]:
         """Take records in until no more of them fit: one may wait for another, whatever their names are."""

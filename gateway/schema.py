@@ -92,6 +92,24 @@ CREATE TRIGGER outbox_removed AFTER DELETE ON outbox WHEN OLD.verdict IS NULL BE
 END;
 """
 
+# Paillier keys that follow each other: which was in force from when on, as far as anything was counted under it; the
+# registers of unsealed windows under a former key, where the register that billing counts from is under that; and the
+# keys under which a quarantined energy is kept, ``energy`` NULL for that in ``quarantine`` itself. Before this step
+# there was one key to a neighbourhood: '' until the first start names it.
+KEYS = """
+CREATE TABLE paillier_keys (
+    neighbourhood TEXT, since INTEGER, key TEXT NOT NULL, PRIMARY KEY (neighbourhood, since)
+) WITHOUT ROWID;
+CREATE TABLE former_registers (
+    title BLOB, window_start INTEGER, key TEXT, register BLOB NOT NULL, PRIMARY KEY (title, window_start, key)
+) WITHOUT ROWID;
+CREATE TABLE quarantine_keys (
+    title BLOB, series INTEGER, interval_number INTEGER, key TEXT, energy BLOB,
+    PRIMARY KEY (title, series, interval_number, key)
+) WITHOUT ROWID;
+INSERT INTO quarantine_keys SELECT title, series, interval_number, '', NULL FROM quarantine;
+"""
+
 # A ledger of version n has taken the first n steps; a file is brought up to date at its start.
-STEPS = (FIRST_SCHEMA, EVENTS, REVOKED, DURABILITY, SEGMENTS)
+STEPS = (FIRST_SCHEMA, EVENTS, REVOKED, DURABILITY, SEGMENTS, KEYS)
 SCHEMA_VERSION = len(STEPS)

@@ -21,6 +21,7 @@ from .errors import CannotStart
 from .logs import start_logging
 
 if TYPE_CHECKING:
+    from .alarms.delivery import Channel
     from .store import Store
 
 # Each command imports its own part, so that the web server never loads a private key's code and the key holder
@@ -106,6 +107,57 @@ def _run_worker(config: MdmsConfig) -> None:
 
 
 @cli.command()
+@click.option("--once", is_flag=True, help="Look and deliver once, and end: for a timer instead of a service.")
+@click.option("--test", "testing", is_flag=True, help="Send a test over every channel, say what became of it, and end.")
+@_config_option
+def watch(path: Path, once: bool, testing: bool) -> None:
+    """Look at the fleet again and again, and tell a person what is wrong, by mail or webhook.
+
+    Takes the same configuration as `serve`, with a table [alarms]. May be killed and started at any time: what was told
+    is in the database. Stops on SIGTERM.
+    """
+    config = load_mdms_config(path)
+    start_logging("watch")
+    from .alarms.watch import channels_of
+
+    channels = channels_of(config)
+    if testing:
+        _test_channels(channels)
+        return
+    import threading
+
+    from .alarms.watch import Watcher
+    from .signals import stop_on_signals
+    from .waiting import open_when_ready
+
+    stopped = threading.Event()
+    stop_on_signals(stopped.set)
+    store = open_when_ready(config.database, stopped)
+    if store is None:
+        return
+    watcher = Watcher(config, store, channels)
+    with closing(store):
+        if once:
+            watcher.look_once()
+        else:
+            watcher.run(stopped)
+
+
+def _test_channels(channels: dict[str, Channel]) -> None:
+    import time
+
+    from .alarms.watch import send_test
+
+    told = send_test(channels, int(time.time()))
+    for name, failure in told.items():
+        click.echo(f"mdms: {name}: {failure or 'taken'}", err=True)
+    if not told:
+        raise CannotStart("alarms: no channel is configured: see [alarms] in mdms/README.md")
+    if any(told.values()):
+        sys.exit(1)
+
+
+@cli.command()
 @_config_option
 def migrate(path: Path) -> None:
     """Make the database's tables, or bring older ones forward; `serve` does the same at its start."""
@@ -182,9 +234,79 @@ def bundle_hash(each: bool) -> None:
     click.echo(bundle.listing() if each else bundle.hash, nl=not each)
 
 
+@cli.command("bill-run")
+@click.option(
+    "--period",
+    "start",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DAY",
+    help="The day on which the period begins, such as 2026-03-01. Default: the latest period that is over.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the bills: new, or that of this run. Default: bills-DAY.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes that check and write. Default: one for each core.")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Have a Dask cluster do that instead: tls://HOST:PORT, its certificates by Dask's own configuration.",
+)
+@click.option("--unsafe-plain-scheduler", is_flag=True, help="Allow tcp:// beyond this machine: bills go in clear.")
+@_config_option
+def bill_run(
+    path: Path,
+    start: datetime | None,
+    out: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    unsafe_plain_scheduler: bool,
+) -> None:
+    """Bill a period: have everything that is due opened, check each proof, and write a PDF for each bill.
+
+    \b
+    1. Asks the key holder for every bill that is due up to the period's end, as the worker does.
+    2. Checks the proof of every sum against the meters' stored reports, and writes bill-PSEUDONYM-DAY.pdf
+       for each bill and bills.csv for all, readable by you alone.
+    3. Says what was released, what was refused and why, and what is left.
+
+    It may be killed anywhere: the same command goes on where it was. The worker may run meanwhile; nothing is opened
+    twice.
+
+    \b
+    Status: 0 every bill is decided, 3 some are left or need a person, 2 it was asked for what cannot be,
+    1 anything else that stopped it.
+    """
+    config = load_mdms_config(path)
+    start_logging("bill-run")
+    from rich.console import Console
+
+    from .bill_run.progress import progress_on
+    from .bill_run.run import Options
+    from .bill_run.run import bill_run as run
+    from .bill_run.summary import exit_status, summary
+    from .clock import first_time
+
+    day = start.date() if start else None
+    options = Options(day, out, workers or len(os.sched_getaffinity(0)), scheduler, unsafe_plain_scheduler)
+    progress = progress_on(Console(stderr=True), lambda line: click.echo(line, err=True))
+    try:
+        outcome = run(config, options, progress, first_time(config.conductor, "bill-run"))
+    except KeyboardInterrupt:
+        raise CannotStart("stopped; what was decided and written stays: run the same command again") from None
+    finally:
+        progress.end()
+    for line in summary(outcome):
+        click.echo(line)
+    sys.exit(exit_status(outcome))
+
+
 @cli.command("add-user")
 @click.argument("name")
-@click.option("--role", required=True, type=click.Choice(["supplier", "auditor"]), help="Which door it opens.")
+@click.option(
+    "--role", required=True, type=click.Choice(["supplier", "operator", "auditor"]), help="Which door it opens."
+)
 @click.option(
     "--password-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -219,6 +341,7 @@ def prune(path: Path, keep_days: int | None) -> None:
     import time
 
     from .config import LEAST_DETAIL_DAYS
+    from .operation.chores import note_done
     from .operation.prune import first_kept
     from .operation.prune import prune as delete
     from .rosters import load_rosters
@@ -230,6 +353,7 @@ def prune(path: Path, keep_days: int | None) -> None:
     book = load_rosters(config.rosters, config.deployment, config.operator_key)
     with _open_store(config) as store:
         deleted = delete(store, book, first_kept(time.time(), days))
+        note_done(store, "prune", int(time.time()), f"{deleted} rows older than {days} days deleted")
     click.echo(f"mdms: {deleted} rows older than {days} days deleted", err=True)
 
 
@@ -272,7 +396,12 @@ def examine(path: Path) -> None:
 
 @cli.command("add-token")
 @click.argument("name")
-@click.option("--role", required=True, type=click.Choice(["supplier", "third-party", "auditor"]), help="What it reads.")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(["supplier", "operator", "third-party", "auditor"]),
+    help="What it reads.",
+)
 @click.option("--neighbourhood", "neighbourhoods", multiple=True, help="Only this one; may be repeated. Default: all.")
 @click.option("--days", type=int, default=365, show_default=True, help="How long it lasts.")
 @_config_option

@@ -19,6 +19,7 @@ from typing import Protocol
 import structlog
 
 from .config import Address
+from .errors import CannotStart
 
 LONGEST_LINE = 4096
 FIRST_PAUSE_S = 0.05
@@ -145,3 +146,17 @@ class ConductedClock:
 def make_clock(conductor: Address | None, role: str) -> Clock:
     """Return the clock that a configuration asks for."""
     return SystemClock() if conductor is None else ConductedClock(conductor, role)
+
+
+def first_time(conductor: Address | None, role: str) -> int:
+    """Return the time in UTC seconds at which a command begins: the machine's, or the first that a conductor says.
+
+    Raises CannotStart if the conductor ends instead.
+    """
+    clock = make_clock(conductor, role)
+    clock.start()
+    tick_ms = clock.next_tick()
+    clock.stop()
+    if tick_ms is None:
+        raise CannotStart("the conductor ended the simulation")
+    return tick_ms // 1000

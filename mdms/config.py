@@ -16,6 +16,7 @@ from Crypto.PublicKey.ECC import EccKey
 
 from protocol.documents import DocumentError, import_public_key
 
+from .alarms.settings import NO_ALARMS, AlarmSettings, read_settings
 from .errors import ConfigError
 from .periods import Periods, parse_periods
 
@@ -46,6 +47,7 @@ class MdmsConfig:
     rosters: Path
     keyholder_socket: Path
     envelopes: Path | None = None
+    revocations: Path | None = None
     listen: Address = Address("127.0.0.1", 8600)
     conductor: Address | None = None
     session_key: Path | None = None
@@ -60,6 +62,7 @@ class MdmsConfig:
     metrics_listen: Address | None = None
     metrics_beyond_loopback: bool = False
     detail_days: int = 400
+    alarms: AlarmSettings = NO_ALARMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,7 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         rosters=table.place("rosters"),
         keyholder_socket=table.place("keyholder_socket"),
         envelopes=table.optional_place("envelopes"),
+        revocations=table.optional_place("revocations"),
         listen=table.address("listen", table.text("listen", "127.0.0.1:8600")),
         conductor=table.conductor(),
         session_key=table.optional_place("session_key"),
@@ -206,6 +210,7 @@ def load_mdms_config(path: Path) -> MdmsConfig:
         else None,
         metrics_beyond_loopback=table.take("metrics_beyond_loopback", bool, False),
         detail_days=table.take("detail_days", int, 400),
+        alarms=read_settings(table.take("alarms", dict, {}), path),
     )
     _check_pages(table, config)
     _check_operation(table, config)

@@ -16,6 +16,9 @@ from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
 
+from protocol.documents import parse
+from protocol.envelopes import Envelope
+
 from . import formats
 from .accounts.origins import Origins
 from .accounts.routes import account_routes
@@ -26,11 +29,14 @@ from .auditor.routes import auditor_routes
 from .config import MdmsConfig
 from .errors import CannotStart
 from .ingest.routes import answer_json
+from .operator.in_force import Signed
+from .operator.routes import operator_routes
 from .portal.looked import Looked
 from .portal.routes import portal_routes
 from .pricing import Pricing
 from .problems import problem_of
 from .reasons import words
+from .revocations import load_revocations
 from .rosters import RosterBook
 from .statements.pages import StatementPages
 from .statements.texts import load_texts
@@ -54,9 +60,9 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, 
     app.register_blueprint(account_routes(store, limiter))
     statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
     app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
-    app.register_blueprint(
-        portal_routes(store, book, origins, pricing, statements, limiter, Looked(log, index, book, store))
-    )
+    looked = Looked(log, index, book, store)
+    app.register_blueprint(portal_routes(store, book, origins, pricing, statements, limiter, config.deployment, looked))
+    app.register_blueprint(operator_routes(config, store, book, _signed(config, store, book)))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)
     app.context_processor(lambda: {"person": who(), "deployment": config.deployment})
@@ -69,6 +75,15 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, 
 
     # First of all: nothing else looks at a request that is not for this server.
     app.before_request_funcs.setdefault(None, []).insert(0, refuse_other_hosts)
+
+
+def _signed(config: MdmsConfig, store: Store, book: RosterBook) -> Signed:
+    def customer_of(pseudonym: str) -> str | None:
+        document = store.envelope_of(pseudonym)
+        # It was verified before it was stored.
+        return parse(document.content_bytes(), Envelope).customer_key if document else None
+
+    return Signed(book, customer_of, load_revocations(config.revocations, config.deployment, config.operator_key))
 
 
 def _regions(config: MdmsConfig, book: RosterBook) -> dict[str, tuple[str, ...]]:

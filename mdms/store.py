@@ -41,6 +41,7 @@ RELEASED = "released"
 SPENDING = (RELEASED, "not_releasable", "no_energy")
 
 _Result = TypeVar("_Result")
+_Named = TypeVar("_Named", str, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,12 +375,12 @@ class Store:
             for number, one in enumerate(bill.sums):
                 connection.execute(insert(bill_sums).values(bill=kept, number=number, **_values(one)))
             if bill.status in SPENDING:
-                for start in window_starts:
+                for starts in batched(window_starts):
                     connection.execute(
                         update(billing_windows)
                         .where(
                             billing_windows.c.pseudonym == bill.pseudonym,
-                            billing_windows.c.window_start == start,
+                            billing_windows.c.window_start.in_(starts),
                             billing_windows.c.bill.is_(None),
                         )
                         .values(bill=kept)
@@ -477,8 +478,8 @@ def _is_a_race(error: DBAPIError) -> bool:
     return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
 
 
-def batched(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield names in portions that one query may ask for."""
+def batched(names: Sequence[_Named]) -> Iterator[Sequence[_Named]]:
+    """Yield names, or times, in portions that one query may ask for."""
     for start in range(0, len(names), NAMES_AT_ONCE):
         yield names[start : start + NAMES_AT_ONCE]
 

@@ -25,6 +25,7 @@ DOCUMENT_ID = String(64)  # hex SHA-256
 NAME = String(64)
 PSEUDONYM = String(22)
 KEY_ID = String(43)
+ALARM = String(160)
 
 reports = Table(
     "reports",
@@ -47,6 +48,8 @@ interval_loads = Table(
     Column("report", DOCUMENT_ID, ForeignKey("reports.id"), nullable=False, unique=True),
     # Whether load_releases has a row for it: years of decided loads are not looked through for the few that wait.
     Column("decided", Boolean, nullable=False, default=False),
+    # When it came in, by the server's clock; null for one of before this was kept, and in a simulation.
+    Column("arrived", BigInteger),
     Index("loads_that_wait", "decided", "interval_end"),
 )
 
@@ -162,6 +165,22 @@ conflicts = Table(
     Column("signer", KEY_ID, nullable=False),
     Column("signature", String(86), nullable=False),
     Column("reason", String(200), nullable=False),
+    Column("arrived", BigInteger),
+    # When somebody said that it was looked into, and who.
+    Column("handled", BigInteger),
+    Column("handled_by", NAME),
+)
+
+# What rostered concentrators signed and was refused: counts by signer and kind of reason. A stranger is not written
+# down, so nobody fills it.
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("signer", KEY_ID, primary_key=True),
+    Column("reason", NAME, primary_key=True),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
 )
 
 envelopes = Table(
@@ -203,4 +222,69 @@ challenges = Table(
     Column("pseudonym", PSEUDONYM, nullable=False),
     Column("answer", LargeBinary(32), nullable=False),
     Column("expires", BigInteger, nullable=False, index=True),
+)
+
+# When a command that is to be run now and then was last done.
+chores = Table(
+    "chores",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("said", String(200), nullable=False),
+)
+
+# Alarms by name: raised, and cleared again. `seen` is when the cause was last there, `told` when a message was made.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("name", ALARM, primary_key=True),
+    Column("said", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("told", BigInteger, nullable=False),
+    Column("cleared", BigInteger),
+)
+
+# What is to be sent, one row for each message and channel. `next_try` is null when nothing is left to do.
+alarm_messages = Table(
+    "alarm_messages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("channel", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("alarm", ALARM, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try", BigInteger),
+    Column("sent", BigInteger),
+    Column("failure", String(200)),
+    Index("messages_that_wait", "next_try"),
+)
+
+# What an operator proposes to be signed, and what a second one decided. Nothing here is signed or trusted.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("proposed_by", NAME, nullable=False),
+    Column("proposed", BigInteger, nullable=False, index=True),
+    Column("decision", String(16)),
+    Column("decided_by", NAME),
+    Column("decided", BigInteger),
+    Column("exported", BigInteger),
+)
+
+# Who did what at the operator's door, and when. Rows are added and never changed.
+operator_log = Table(
+    "operator_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("who", NAME, nullable=False),
+    Column("did", String(32), nullable=False),
+    Column("about", NAME, nullable=False),
+    Column("said", String(200), nullable=False),
 )

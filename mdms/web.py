@@ -54,7 +54,8 @@ def create_app(config: MdmsConfig) -> Flask:
     app.extensions["hushmeter_store"] = store
     metrics = Metrics(store)
     app.extensions["hushmeter_metrics"] = metrics
-    app.register_blueprint(ingest_routes(store, book, config.deployment, metrics.answered))
+    timed = config.conductor is None
+    app.register_blueprint(ingest_routes(store, book, config.deployment, metrics.answered, timed))
     app.register_blueprint(health_routes(store))
     app.register_error_handler(HTTPException, problem_of)
     app.register_error_handler(SQLAlchemyError, _storage_error)

@@ -153,6 +153,23 @@ def from_base64url(public_key: PublicKey, text: str) -> int:
     Raises BadCiphertext for anything but a str, another length, padding, foreign characters, non-zero
     trailing bits and whatever `validate` refuses.
     """
+    c = _from_text(public_key, text)
+    validate(public_key, c)
+    return c
+
+
+def many_from_base64url(public_key: PublicKey, texts: Iterable[str]) -> list[int]:
+    """Return what `from_base64url` returns for each text, in their order, in less time: `validate_many` checks them.
+
+    Raises BadCiphertext if one of them is refused.
+    """
+    ciphertexts = [_from_text(public_key, text) for text in texts]
+    validate_many(public_key, ciphertexts)
+    return ciphertexts
+
+
+def _from_text(public_key: PublicKey, text: str) -> int:
+    """Return the number in the one text of the fixed length that is written for it, not yet validated."""
     # The length is compared first, so that a text of any size costs nothing.
     if not isinstance(text, str) or len(text) != (public_key.ciphertext_bytes * 4 + 2) // 3:
         raise BadCiphertext("the ciphertext is not a text of the fixed length")
@@ -160,4 +177,6 @@ def from_base64url(public_key: PublicKey, text: str) -> int:
         data = base64url.decode(text)
     except ValueError as error:
         raise BadCiphertext(f"the ciphertext is {error}") from None
-    return from_bytes(public_key, data)
+    if len(data) != public_key.ciphertext_bytes:
+        raise BadCiphertext(f"the ciphertext does not have {public_key.ciphertext_bytes} bytes")
+    return int.from_bytes(data, "big")

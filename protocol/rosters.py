@@ -116,6 +116,12 @@ def check_versions(versions: Sequence[Roster]) -> None:
             raise DocumentError(f"roster {_name(later)} is valid no later than the version before it")
         if earlier.zone != later.zone:
             raise DocumentError(f"roster {_name(later)} moves the neighbourhood to another time zone")
+        if earlier.paillier_key == later.paillier_key:
+            continue
+        if window_of(later.valid_from, later.tz()).start != later.valid_from:
+            raise DocumentError(f"roster {_name(later)} changes the Paillier key within a billing window")
+        if any(before.paillier_key == later.paillier_key for before in versions if before.version < later.version):
+            raise DocumentError(f"roster {_name(later)} brings back a former Paillier key")
 
 
 def tenancies(versions: Sequence[Roster]) -> Iterator[Tenancy]:

@@ -4,7 +4,7 @@ A tariff says two things of different weight. Its bands decide which windows are
 matter of the release gate; its prices are applied to opened sums in clear, and never to a ciphertext.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import groupby, pairwise
@@ -83,8 +83,13 @@ class Tariff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         A window that daylight saving has made longer belongs where it starts.
         """
-        wall = datetime.fromtimestamp(window_start, UTC).astimezone(self.tz())
-        return _table(self._shape())[wall.weekday() * SLOTS + wall.hour // HOURS_A_SLOT]
+        return self.bands_at([window_start])[0]
+
+    def bands_at(self, window_starts: Iterable[int]) -> list[int]:
+        """Return the place of the band of each of some windows, in their order, as `band_at` does."""
+        table, zone = _table(self._shape()), self.tz()
+        walls = [datetime.fromtimestamp(start, UTC).astimezone(zone) for start in window_starts]
+        return [table[wall.weekday() * SLOTS + wall.hour // HOURS_A_SLOT] for wall in walls]
 
     def _shape(self) -> "_Shape":
         return tuple(tuple((times.days, times.from_hour, times.to_hour) for times in band.times) for band in self.bands)

@@ -47,13 +47,22 @@ PAPER = "Print each share in {folder}, hand each to another person, then remove 
 NOT_SAID: Callable[[str], None] = lambda line: None  # noqa: E731 - a value, not a function of ours
 
 
-class NeighbourhoodFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is fixed about a neighbourhood before its first roster."""
+class NeighbourhoodFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is fixed about a neighbourhood before its first roster.
+
+    ``former`` are the moduli (``paillier_n``) of the keys that it had before this one, oldest first.
+    """
 
     name: str
     concentrator: str
     paillier_key: str
     paillier_n: str
+    former: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """How many keys the neighbourhood has had, this one included."""
+        return len(self.former) + 1
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,16 +196,16 @@ def _neighbourhood(
 # --- The proof of a key -------------------------------------------------------------------------------------------
 
 
-def key_proof_path(public: Path, neighbourhood: str) -> Path:
-    """Return where the proof of a neighbourhood's key lies in the folder that everybody gets."""
-    return public / KEY_PROOFS_FOLDER / f"{neighbourhood}.json"
+def key_proof_path(public: Path, neighbourhood: str, number: int = 1) -> Path:
+    """Return where the proof of a neighbourhood's ``number``-th key lies in the folder that everybody gets."""
+    return public / KEY_PROOFS_FOLDER / (f"{neighbourhood}.{number}.json" if number > 1 else f"{neighbourhood}.json")
 
 
 def write_key_proof(public: Path, deployment: str, facts: NeighbourhoodFacts, private: PrivateKey) -> None:
     """Prove a neighbourhood's key to everybody, and check the file as they will; raises DeploymentError."""
     proof = Prover(private).prove_key(key_proof_context(deployment, facts.name))
     published = PublishedKeyProof(facts.name, facts.paillier_key, proof.to_json()["roots"])
-    path = key_proof_path(public, facts.name)
+    path = key_proof_path(public, facts.name, facts.number)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(published), indent=1) + b"\n")
     checked_key(public, deployment, facts)
@@ -207,7 +216,7 @@ def checked_key(public: Path, deployment: str, facts: NeighbourhoodFacts) -> Pub
 
     Its length is for those to judge who encrypt under it. Raises DeploymentError saying what is wrong.
     """
-    path = key_proof_path(public, facts.name)
+    path = key_proof_path(public, facts.name, facts.number)
     try:
         key = PublicKey(base64url.decode_integer(facts.paillier_n))
         if key.fingerprint != facts.paillier_key:

@@ -40,6 +40,11 @@ class Deployment:
         return self.root / "public" / "envelopes"
 
     @property
+    def revocations(self) -> Path:
+        """Signed revocations, as the MDMS is shown them; each concentrator is given its own."""
+        return self.root / "public" / "revocations"
+
+    @property
     def operator_key(self) -> Path:
         """The operator's signing key, sealed with the passphrase; keep it offline."""
         return self.root / "operator" / "operator.key.json"

@@ -41,6 +41,7 @@ DEFAULT_RATING_W = 3 * 100 * 230  # three phases of 100 A
 class NewMeter:
     """A meter to enrol: its system title (8 bytes), its customer's X25519 public key, its registers in mWh.
 
+    ``pseudonym`` is its account's, where that was chosen already; it is made at random otherwise.
     One that takes another's place names that one's system title in ``replaces``, and its last registers, None where
     they could not be read.
     """
@@ -53,6 +54,7 @@ class NewMeter:
     replaces: str | None = None
     final_import_mwh: int | None = None
     final_export_mwh: int | None = None
+    pseudonym: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def enrol(
         raise DeploymentError(
             f"the roster of {terms.neighbourhood} is made from {before.valid_from} on: enrol from then"
         )
-    pseudonyms = [to_base64url(secrets.token_bytes(PSEUDONYM_BYTES)) for _ in meters]
+    pseudonyms = [meter.pseudonym or to_base64url(secrets.token_bytes(PSEUDONYM_BYTES)) for meter in meters]
+    _check_new(folder, pseudonyms)
     roster = Roster(
         neighbourhood=terms.neighbourhood,
         version=before.version + 1 if before else 1,
@@ -108,7 +111,8 @@ def enrol(
         zone=terms.zone,
         interval_s=terms.interval_s,
         rating_w=terms.rating_w,
-        concentrator=place.concentrator,
+        # What the newest roster says: the concentrator may be another than at the ceremony.
+        concentrator=before.concentrator if before else place.concentrator,
         paillier_key=place.paillier_key,
         paillier_n=place.paillier_n,
         members=[*(before.members if before else ()), *(Member(name, terms.since) for name in pseudonyms)],
@@ -123,6 +127,15 @@ def enrol(
         # Two rosters cannot be in force from one moment on: this one has all members of the other, and replaces it.
         roster_path(folder, before).unlink()
     return pseudonyms
+
+
+def _check_new(folder: Deployment, pseudonyms: Sequence[str]) -> None:
+    """Refuse an account that there is or was: its windows and bills would be taken for another's."""
+    for pseudonym in pseudonyms:
+        if (folder.envelopes / f"{pseudonym}.json").exists():
+            raise DeploymentError(f"the pseudonym {pseudonym} is an account's already")
+    if len(set(pseudonyms)) != len(pseudonyms):
+        raise DeploymentError("two meters are given one pseudonym")
 
 
 def roster_path(folder: Deployment, roster: Roster) -> Path:

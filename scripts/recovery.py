@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec
 
 import click
+import msgspec
 from rich.console import Console
 
-from mdms.keyholder.keyring import SUFFIX, seal_private_key
+from mdms.keyholder.keyring import key_path, seal_private_key
 from mdms.keyholder.vault import PAILLIER_KEY, SealedSecretError, read_sealed
 from paillier import BadShare, PaillierError, PublicKey, base64url
 from paillier.private.key import PrivateKey
@@ -50,9 +51,18 @@ def read_share(path: Path) -> RecoveryShare:
 def whose(facts: Facts, share: RecoveryShare) -> NeighbourhoodFacts:
     """Return the neighbourhood whose key a share is of; raises DeploymentError."""
     for place in facts.neighbourhoods:
-        if place.paillier_key.startswith(share.key):
-            return place
+        for number, n in enumerate((*place.former, place.paillier_n), 1):
+            if PublicKey(base64url.decode_integer(n)).fingerprint.startswith(share.key):
+                return at_number(place, number)
     raise DeploymentError(f"the share is of the key {share.key}..., which is none of deployment {facts.deployment}")
+
+
+def at_number(place: NeighbourhoodFacts, number: int) -> NeighbourhoodFacts:
+    """Return what was true of a neighbourhood when its ``number``-th key was its newest."""
+    moduli = (*place.former, place.paillier_n)
+    n = moduli[number - 1]
+    fingerprint = PublicKey(base64url.decode_integer(n)).fingerprint
+    return msgspec.structs.replace(place, paillier_key=fingerprint, paillier_n=n, former=moduli[: number - 1])
 
 
 def named(facts: Facts, neighbourhood: str) -> NeighbourhoodFacts:
@@ -65,7 +75,7 @@ def named(facts: Facts, neighbourhood: str) -> NeighbourhoodFacts:
 
 def open_private_key(keys: Path, place: NeighbourhoodFacts, passphrase: str) -> PrivateKey:
     """Return a neighbourhood's private key; raises DeploymentError, SealedSecretError."""
-    path = keys / f"{place.name}{SUFFIX}"
+    path = key_path(keys, place.name, place.number)
     jwk = json.loads(read_sealed(path, PAILLIER_KEY, place.name, passphrase))
     # How short a key may be is for the key holder to say, at its start.
     private = PrivateKey.from_jwk(jwk, unsafe_small_key=True)
@@ -128,13 +138,13 @@ def restore_command(
     facts = read_public_facts(public)
     shares = [read_share(path) for path in files]
     place = whose(facts, shares[0])
-    path = out / f"{place.name}{SUFFIX}"
+    path = key_path(out, place.name, place.number)
     if path.exists():
         raise DeploymentError(f"{path} exists already and is not overwritten")
     private = restore(shares, PublicKey(base64url.decode_integer(place.paillier_n)))
     passphrase = read_passphrase(passphrase_file)
     with console.status("sealing the key"):
-        seal_private_key(out, place.name, private, passphrase)
+        seal_private_key(out, place.name, private, passphrase, number=place.number)
     console.print(f"neighbourhood {place.name}: private key restored, sealed in {path}")
     console.print("Remove the files with the shares; the papers stay with their people.")
 
@@ -181,7 +191,9 @@ def prove_command(console: Console, public: Path, keys: Path, neighbourhood: str
     passphrase = read_passphrase(passphrase_file)
     with console.status("proving the key"):
         write_key_proof(public, facts.deployment, place, open_private_key(keys, place, passphrase))
-    console.print(f"neighbourhood {place.name}: proof of the key in {key_proof_path(public, place.name)}, verified")
+    console.print(
+        f"neighbourhood {place.name}: proof of the key in {key_proof_path(public, place.name, place.number)}, verified"
+    )
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from Crypto.PublicKey.ECC import EccKey
 from msgspec.structs import replace
 from rich.console import Console
 
-from gateway.enrolment import Revocation, sign_revocation
 from mdms.keyholder.vault import SealedSecretError
 from protocol.documents import DocumentError
+from protocol.revocations import Revocation, sign_revocation
 from protocol.rosters import sign_roster
 
 from .ceremony import Facts, read_facts, read_passphrase
@@ -24,11 +24,16 @@ from .enrol import newest_roster, open_operator_key, roster_path
 
 
 def revoke(folder: Deployment, facts: Facts, gateway: str, revocation: Revocation, operator: EccKey) -> Path:
-    """Write a signed revocation for a concentrator; returns its file. Raises DeploymentError."""
+    """Write a signed revocation for a concentrator, and a copy for the MDMS; returns the first's file.
+
+    Raises DeploymentError.
+    """
     if revocation.neighbourhood not in {place.name for place in facts.neighbourhoods}:
         raise DeploymentError(f"there is no neighbourhood {revocation.neighbourhood}")
     path = folder.gateway(gateway) / "enrolment" / f"{revocation.system_title}.revoked.json"
-    write_document(path, sign_revocation(operator, facts.deployment, revocation))
+    document = sign_revocation(operator, facts.deployment, revocation)
+    write_document(path, document)
+    write_document(folder.revocations / f"{revocation.system_title}.json", document)
     return path
 
 

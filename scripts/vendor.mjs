@@ -13,6 +13,11 @@ const OUT = process.argv[2] ?? join(ROOT, "mdms", "static", "vendor");
 const BUNDLES = {
   "hpke.js": 'export { Aes128Gcm, Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from "@hpke/core";',
   "aes.js": 'import { unsafe } from "@noble/ciphers/aes.js";\nexport const { encrypt, expandKeyLE } = unsafe;',
+  "bip39.js":
+    'export { entropyToMnemonic, mnemonicToEntropy } from "@scure/bip39";\n' +
+    'export { wordlist } from "@scure/bip39/wordlists/english.js";',
+  "qr.js": 'export { encodeQR } from "qr";',
+  "qr_reader.js": 'export { decodeQR } from "qr/decode.js";',
   "uplot.js": 'export { default } from "uplot";',
 };
 const COPIES = {
@@ -20,6 +25,9 @@ const COPIES = {
   "LICENSE.hpke-core": "@hpke/core/LICENSE",
   "LICENSE.hpke-common": "@hpke/common/LICENSE",
   "LICENSE.noble-ciphers": "@noble/ciphers/LICENSE",
+  "LICENSE.noble-hashes": "@noble/hashes/LICENSE",
+  "LICENSE.qr": "qr/LICENSE-MIT",
+  "LICENSE.scure-bip39": "@scure/bip39/LICENSE",
   "LICENSE.uplot": "uplot/LICENSE",
 };
 

@@ -35,7 +35,10 @@ def read_file(path):
     """Return the bytes of a file, or None where there is none."""
     try:
         with open(path, "rb") as file:
-            return file.read()
+            # Read in one piece of the right size: one that grows needs room in one piece for twice as much.
+            size = file.seek(0, 2)
+            file.seek(0)
+            return file.read(size)
     except OSError as error:
         if error.errno != 2:  # ENOENT
             raise

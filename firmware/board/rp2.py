@@ -18,8 +18,8 @@ from firmware.board.ring import Ring
 from firmware.board.ticks import Ticks
 
 _FIRST_PIN = 26  # ADC channel 0
-_RING_BITS = 11  # 2048 bytes: a quarter of a second of two channels at 2 kHz
-_RING_COUNTS = 1 << (_RING_BITS - 1)
+_RINGS_A_SECOND = 2  # a ring lasts half a second, or as long as the largest does
+_MOST_RING_BITS = 11  # 2048 bytes: a quarter of a second of two channels at 2 kHz
 _ADC = 0x4004C000
 _CS, _FCS, _FIFO, _DIV = _ADC, _ADC + 8, _ADC + 12, _ADC + 16
 _CS_ENABLE, _CS_START_MANY, _CS_ROUND_ROBIN = 1, 8, 16
@@ -27,11 +27,20 @@ _FCS_ENABLE, _FCS_DREQ, _FCS_THRESHOLD = 1, 8, 24
 _ADC_HZ = 48000000
 _DREQ_ADC = 36
 _RUN = (1 << 30) - 1  # conversions of one DMA run: the largest small integer
-_RENEW = 1 << 20  # what is left of a run when the next one is started
+
+
+def ring_bits(channels, rate_hz):
+    """Return how large the ring is, as the power of two of its bytes: two for each conversion."""
+    bits = 1
+    while bits < _MOST_RING_BITS and 1 << bits < 2 * channels * rate_hz // _RINGS_A_SECOND:
+        bits += 1
+    return bits
 
 
 class Converter:
     """``channels`` (1 or 2, from GP26 on) at ``rate_hz`` each; see firmware/README.md for what it offers."""
+
+    renew_at = 1 << 20  # what is left of a run when the next one is started
 
     def __init__(self, channels, rate_hz):
         if not 1 <= channels <= 2 or _ADC_HZ % (channels * rate_hz) or _ADC_HZ // (channels * rate_hz) > 65536:
@@ -41,10 +50,12 @@ class Converter:
         self.rate_hz = rate_hz
         for channel in range(channels):
             machine.ADC(machine.Pin(_FIRST_PIN + channel))
+        self._ring_bits = ring_bits(channels, rate_hz)
+        size = 1 << self._ring_bits
         # A DMA ring must begin at a multiple of its size, which the allocator does not promise.
-        self._memory = array("H", bytes(4 * _RING_COUNTS))
-        skip = -uctypes.addressof(self._memory) % (2 * _RING_COUNTS) // 2
-        self._view = memoryview(self._memory)[skip : skip + _RING_COUNTS]
+        self._memory = array("H", bytes(2 * size))
+        skip = -uctypes.addressof(self._memory) % size // 2
+        self._view = memoryview(self._memory)[skip : skip + size // 2]
         self._ring = Ring(self._view, channels)
         self._before = 0  # conversions of the runs that are over
         self._dma = rp2.DMA()
@@ -57,7 +68,7 @@ class Converter:
 
     def sample(self, buffer):
         """Fill ``buffer`` with what is new; returns how many turns."""
-        if self._dma.count < _RENEW:
+        if self._dma.count < self.renew_at:
             self._renew()
         return self._ring.sample(buffer, self._written())
 
@@ -83,7 +94,7 @@ class Converter:
 
     def _run(self, at):
         control = self._dma.pack_ctrl(
-            size=1, inc_read=False, inc_write=True, ring_sel=True, ring_size=_RING_BITS, treq_sel=_DREQ_ADC
+            size=1, inc_read=False, inc_write=True, ring_sel=True, ring_size=self._ring_bits, treq_sel=_DREQ_ADC
         )
         target = uctypes.addressof(self._view) + 2 * at
         self._dma.config(read=_FIFO, write=target, count=_RUN, ctrl=control, trigger=True)
@@ -92,7 +103,7 @@ class Converter:
         # The ADC's FIFO holds four conversions meanwhile: 1 ms at the fastest.
         self._dma.active(False)
         self._before = self._written()
-        self._run(self._before % _RING_COUNTS)
+        self._run(self._before % len(self._view))
 
 
 class Board:

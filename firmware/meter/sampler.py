@@ -11,10 +11,6 @@ steps is followed at once, and a block is then freed of its own mean.
 from array import array
 from collections import namedtuple
 
-try:
-    from firmware.meter import loops_viper as loops
-except (ImportError, AttributeError, SyntaxError):  # CPython, or a port without machine code
-    from firmware.meter import loops
 from firmware.meter.loops import MOST_TURNS, STATE
 
 # total and square: sums of (value - bias) and of its square; the slow bias is ``bias`` and ``rest256`` 256ths of a
@@ -28,7 +24,6 @@ REST = 256  # parts of a unit in which the slow bias is kept
 _SLOW = 16  # the bias moves by a sixteenth of the way in each block: about 3 s
 _STEP = 250  # units: a mean that is further away than this has stepped (25 mV)
 _LEAST_HYSTERESIS = 40  # units (4 mV): above the noise of a converter
-_NEVER = 1 << 29
 
 
 class Sampler:
@@ -37,7 +32,7 @@ class Sampler:
     def __init__(self, channels, rate_hz, table):
         if channels not in (1, 2) or not 1000 <= rate_hz <= 4000:
             raise ValueError("a converter has 1 or 2 channels and 1000 to 4000 samples a second of each")
-        self._loop = loops.two if channels == 2 else loops.one
+        self._loop = _loop(channels)
         self._channels = channels
         self._rate_hz = rate_hz
         self._table = table
@@ -136,6 +131,20 @@ class Sampler:
         span = 256 * self._turns + begun - behind
         millihertz = 256000 * self._rate_hz * self._state[26] // span
         return millihertz if 44000 <= millihertz <= 66000 else 0
+
+
+def _loop(channels):
+    """Return the loop over so many channels: in machine code where there is any, and only the one that is needed."""
+    try:
+        if channels == 2:
+            from firmware.meter.loops_viper_two import two as loop  # noqa: PLC0415
+        else:
+            from firmware.meter.loops_viper import one as loop  # noqa: PLC0415
+    except (ImportError, AttributeError, SyntaxError):  # CPython, or a port without machine code
+        from firmware.meter import loops  # noqa: PLC0415
+
+        return loops.two if channels == 2 else loops.one
+    return loop
 
 
 def _whole(sums, place):

@@ -131,7 +131,7 @@ def make(
     except sqlite3.DatabaseError as error:
         raise LedgerError(f"the ledger {ledger} cannot be read: {error}") from None
     meters = [
-        MeterBackup(title.hex(), pseudonym, name, since, series, _leaving(neighbourhoods, name, register))
+        MeterBackup(title.hex(), pseudonym, name, since, series, _leaving(neighbourhoods.get(name), since, register))
         for title, pseudonym, name, since, series, _, _, _, _, register in rows
     ]
     sealed = None
@@ -144,12 +144,15 @@ def make(
     return Backup(FORMAT, deployment, now, configuration, loads_until, meters, refused, sealed)
 
 
-def _leaving(neighbourhoods: Mapping[str, Neighbourhood], name: str, register: bytes | None) -> str | None:
-    place = neighbourhoods.get(name)
+def _leaving(place: Neighbourhood | None, since: int, register: bytes | None) -> str | None:
     if place is None or register is None:
         return None
-    key = place.encryption.public_key
-    fresh = place.encryption.rerandomise(paillier.from_bytes(key, register))
+    era = place.era(since)
+    key = era.public_key
+    try:
+        fresh = era.encryption.rerandomise(paillier.from_bytes(key, register))
+    except paillier.BadCiphertext:
+        return None  # the roster of its key is gone, and so is what is under it
     return paillier.to_base64url(key, fresh)
 
 

@@ -25,7 +25,7 @@ from ..identity import exposure, read_identity
 from ..neighbourhood import Neighbourhood, build
 from ..schema import SCHEMA_VERSION
 from .looking import holder, open_read_only
-from .roster_dates import Filed, say
+from .roster_dates import Filed, say, say_keys
 
 NUMBER_BYTES = 56  # of an entry beside its own digits: Python's object, and its place in the row
 LIMB_BITS = 64
@@ -88,7 +88,7 @@ def _neighbourhoods(config: Config, now: int, found: Findings) -> dict[str, Neig
         place = _built(config, roster, found)
         if place is not None:
             places[roster.neighbourhood] = place
-    sizes = [table_bytes(place.encryption.public_key.bits, config.encryption()) for place in places.values()]
+    sizes = [table_bytes(place.eras[0].public_key.bits, config.encryption()) for place in places.values()]
     if not places:
         found.problems.append(f"no roster in {config.rosters} that can be served names this concentrator's key")
     found.plan.append(f"takes about {sum(sizes) / 1e6:.1f} MB for tables, all neighbourhoods together")
@@ -115,7 +115,7 @@ def _rosters(config: Config, operator: EccKey, identity: str, now: int, found: F
         if known is None or roster.version > known.version:
             newest[roster.neighbourhood] = roster
     if config.conductor() is None:  # what the present is in a simulation, only its conductor knows
-        found.plan += say(filed, now)
+        found.plan += say(filed, now) + say_keys(filed, now)
     return [newest[name] for name in sorted(newest)]
 
 
@@ -132,7 +132,7 @@ def _built(config: Config, roster: Roster, found: Findings) -> Neighbourhood | N
         return None
     if config.detail_s and roster.interval_s % config.detail_s:
         found.problems.append(f"'detail_s' must divide the interval of {name}, {roster.interval_s} s")
-    bits = place.encryption.public_key.bits
+    bits = place.eras[0].public_key.bits
     found.plan.append(
         f"serves {name}: {len(roster.members)} meters on roster version {roster.version}, intervals of"
         f" {roster.interval_s} s, a key of {bits} bits, a table of about {table_bytes(bits, settings) / 1e6:.1f} MB"

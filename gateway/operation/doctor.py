@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -20,11 +20,13 @@ from protocol.documents import import_public_key, key_id
 from ..bounds import MB
 from ..config import Config, ConfigError
 from ..damage import ASIDE
+from ..enrolment import EnrolmentError, incoming, read_roster
 from ..identity import exposure, is_readable, read_identity
 from ..ledger import LedgerError
 from ..trusted_clock import kernel_says_synchronised
 from . import advice, status
 from .looking import holder, open_read_only
+from .roster_dates import Filed, say_keys
 
 OK = "ok"
 WARN = "warn"
@@ -57,6 +59,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield daemon(config)
     yield identity(config.identity_key)
     yield keys(config)
+    yield from key_changes(config, int(time.time()))
     yield disk_space(config.ledger, config.disk_floor_mb * MB)
     yield disk_wear(config.ledger)
     yield clock(run, kernel_says_synchronised)
@@ -94,6 +97,22 @@ def keys(config: Config) -> Finding:
         return Finding(OK, "keys", f"this is concentrator {key_id(read_identity(config.identity_key))}; {operator}")
     except ConfigError:
         return Finding(OK, "keys", f"{operator}; this concentrator's own is not readable now")
+
+
+def key_changes(config: Config, now: int) -> Iterator[Finding]:
+    """Say when the Paillier key of a neighbourhood changes, or has changed, by the rosters that are there."""
+    try:
+        identity = key_id(read_identity(config.identity_key))
+    except ConfigError:
+        return
+    operator = import_public_key(config.operator_key)
+    filed = []
+    for path in incoming(config.rosters):
+        with suppress(EnrolmentError):  # check names it
+            roster = read_roster(path, config.deployment, operator)
+            filed.append(Filed(path.name, roster, key_id(roster.concentrator_key()) == identity))
+    for line in say_keys(filed, now):
+        yield Finding(OK, "paillier key", line)
 
 
 def disk_space(ledger: Path, floor_bytes: int) -> Finding:

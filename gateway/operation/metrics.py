@@ -103,10 +103,10 @@ class _Looking(Collector):
             "hushmeter_pool_misses", "Randomisers wanted when none was left (pool mode)", labels=["neighbourhood"]
         )
         for name, place in self._neighbourhoods.items():
-            state = place.encryption.pool_state()
-            if state is not None:
-                fill.add_metric([name], state.waiting)
-                misses.add_metric([name], state.misses)
+            states = [state for encryption in place.made() if (state := encryption.pool_state()) is not None]
+            if states:
+                fill.add_metric([name], sum(state.waiting for state in states))
+                misses.add_metric([name], sum(state.misses for state in states))
         yield fill
         yield misses
         try:

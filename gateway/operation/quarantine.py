@@ -17,6 +17,7 @@ import paillier
 
 from ..ledger import Ledger, Meter
 from ..neighbourhood import Neighbourhood
+from ..registers import give_back
 from .status import Status
 
 RELEASED = "released"
@@ -98,13 +99,25 @@ def _decide(ledger: Ledger, neighbourhoods: Mapping[str, Neighbourhood], name: N
     assert meter is not None, "readings are taken of enrolled meters only"
     after = end if name.series == meter.series else 0
     if decision == RELEASED:
-        key = neighbourhoods[meter.neighbourhood].encryption.public_key
-        if name.series == meter.series:
-            _give_back(ledger, key, meter, end, energy)
+        place = neighbourhoods[meter.neighbourhood]
+        energies = _energies(ledger, name, energy)
+        base = place.era(meter.base_end)
+        if base.name not in energies:
+            raise QuarantineError(
+                f"reading {name} was set aside under a former key, and all under that is billed: it can be discarded"
+                " only; nothing was changed"
+            )
+        # A key's registers all hold what was measured before it, so there is nothing to give back to them.
+        if name.series == meter.series and base.since <= end:
+            give_back(ledger, place, meter, end, energies)
         else:
-            _add_beside(ledger, key, meter, energy)
+            _add_beside(ledger, base.public_key, meter, energies[base.name])
         # A discarded one stays: whatever register is encrypted afresh must leave its energy out for ever.
-        ledger.execute("DELETE FROM quarantine WHERE title = ? AND series = ? AND interval_number = ?", name)
+        for table in ("quarantine", "quarantine_keys"):
+            ledger.execute(
+                f"DELETE FROM {table} WHERE title = ? AND series = ? AND interval_number = ?",  # noqa: S608 - two names
+                name,
+            )
     ledger.execute(
         "INSERT INTO quarantine_decisions VALUES (?,?,?,?,?,?,?)",
         (*name, start, after, decision, meter.next_window),
@@ -112,20 +125,16 @@ def _decide(ledger: Ledger, neighbourhoods: Mapping[str, Neighbourhood], name: N
     ledger.add_count(COUNTED[decision])
 
 
-def _give_back(ledger: Ledger, key: paillier.PublicKey, meter: Meter, end: int, energy: bytes) -> None:
-    """Put an energy back into every unbilled register that lies behind its interval."""
-    if meter.tail_register is not None and meter.tail_end >= end:
-        ledger.set_tail(meter.title, meter.tail_end, _sum(key, meter.tail_register, energy))
-    for span, _, register in ledger.windows_read_since(meter.title, end):
-        ledger.set_window_register(meter.title, span.start, _sum(key, register, energy))
+def _energies(ledger: Ledger, name: Name, first: bytes) -> dict[str, bytes]:
+    """Return a reading's energy under each key that it is kept under, by fingerprint."""
+    rows = ledger.execute(
+        "SELECT key, coalesce(energy, ?) FROM quarantine_keys WHERE title = ? AND series = ? AND interval_number = ?",
+        (first, *name),
+    )
+    return dict(rows)
 
 
 def _add_beside(ledger: Ledger, key: paillier.PublicKey, meter: Meter, energy: bytes) -> None:
     """Lower the register that the next window is counted from: that window is greater by the energy, and no other."""
     base = paillier.subtract(key, paillier.from_bytes(key, meter.base_register), paillier.from_bytes(key, energy))
     ledger.set_base(meter.title, meter.base_end, paillier.to_bytes(key, base))
-
-
-def _sum(key: paillier.PublicKey, register: bytes, energy: bytes) -> bytes:
-    total = paillier.add(key, paillier.from_bytes(key, register), paillier.from_bytes(key, energy))
-    return paillier.to_bytes(key, total)

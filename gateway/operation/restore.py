@@ -71,6 +71,7 @@ class Plan(NamedTuple):
     meters: list[Standpoint]
     left_out: list[tuple[str, str]]
     revoked: dict[str, int]
+    keys: dict[str, list[tuple[int, str]]]
 
 
 # --- Asking -----------------------------------------------------------------------------------------------------
@@ -194,7 +195,8 @@ def plan(
             meters.append(_standpoint(fresh.get(title), old.get(title), keys, places, neighbourhoods))
         except BackupError as error:
             left_out.append((title, str(error)))
-    return Plan(next_intervals, meters, left_out, backup.revoked if backup else {})
+    in_force = {name: place.key_changes() for name, place in neighbourhoods.items()}
+    return Plan(next_intervals, meters, left_out, backup.revoked if backup else {}, in_force)
 
 
 def _standpoint(
@@ -208,7 +210,6 @@ def _standpoint(
     neighbourhood = neighbourhoods.get(record.neighbourhood)
     if neighbourhood is None:
         raise BackupError(f"neighbourhood {record.neighbourhood} is not served here")
-    key = neighbourhood.encryption.public_key
     newest, filled = places[record.neighbourhood].meters.get(record.pseudonym, (None, None))
     first = _first(fresh if old is None else None, old, neighbourhood)
     next_window = windows.window_of(record.since, neighbourhood.zone).start if newest is None else newest.window_end
@@ -216,11 +217,15 @@ def _standpoint(
         if first is None:
             raise BackupError("no window of it was accepted, and its first register is in no backup: enrol it anew")
         return Standpoint(record, next_window, record.since, first, first)
-    if filled.paillier_key != key.fingerprint:
-        raise BackupError("its closing register is under another key than the roster's")
+    if filled.paillier_key != neighbourhood.era(filled.register_from).name:
+        raise BackupError("its newest window is under another key than the rosters': give the rosters of then too")
     if filled.register_to <= record.since:
         raise BackupError("its newest closing register is of the meter that it replaced: enrol it anew")
-    base = paillier.to_bytes(key, paillier.from_base64url(key, filled.closing_register))
+    key = neighbourhood.era(filled.register_to).public_key
+    try:
+        base = paillier.to_bytes(key, paillier.from_base64url(key, filled.closing_register))
+    except paillier.BadCiphertext:
+        raise BackupError("its closing register is no ciphertext of the neighbourhood's key") from None
     return Standpoint(record, next_window, filled.register_to, base, first)
 
 
@@ -253,9 +258,13 @@ def _record(old: MeterBackup | None, keys: MeterSecrets | None) -> EnrolmentReco
 
 
 def _first(fresh: EnrolmentRecord | None, old: MeterBackup | None, place: Neighbourhood) -> bytes | None:
-    key = place.encryption.public_key
+    record = fresh or old
+    if record is None:
+        return None
+    era = place.era(record.since)
+    key = era.public_key
     if fresh is not None:
-        return paillier.to_bytes(key, place.encryption.encrypt_slots(fresh.first_import_mwh, fresh.first_export_mwh))
+        return paillier.to_bytes(key, era.encryption.encrypt_slots(fresh.first_import_mwh, fresh.first_export_mwh))
     if old is None or old.first_register is None:
         return None
     try:
@@ -288,6 +297,8 @@ def write(path: Path, made: Plan) -> None:
                 ledger.set_next_interval(name, start)
             for meter in made.meters:
                 _write_meter(ledger, meter)
+            for name, changes in made.keys.items():
+                ledger.set_key_changes(name, changes)
             for title, since in made.revoked.items():
                 revoked.note(ledger, bytes.fromhex(title), since, revoked.REVOKED)
             ledger.add_count("restored from a backup")

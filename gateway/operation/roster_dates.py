@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 from protocol.rosters import Roster
+
+from ..keys import key_changes
 
 
 class Filed(NamedTuple):
@@ -55,6 +58,24 @@ def _of(each: Filed, current: Filed | None, versions: Sequence[Filed], now: int)
     return f"{what} is not in force any more: version {after.roster.version} follows it since " + _moment(
         after.roster.valid_from
     )
+
+
+def say_keys(filed: Sequence[Filed], now: int) -> list[str]:
+    """Return a line for each change of a neighbourhood's Paillier key, as this concentrator's rosters have it."""
+    said = []
+    for name in sorted({each.roster.neighbourhood for each in filed if each.own}):
+        rosters = sorted((each.roster for each in filed if each.own and each.roster.neighbourhood == name), key=_number)
+        kept: list[Roster] = []
+        for roster in rosters:
+            kept = [*(each for each in kept if each.valid_from < roster.valid_from), roster]
+        for (_, former), (since, key) in pairwise(key_changes(kept)):
+            verb = "changes" if since > now else "has changed"
+            said.append(f"the Paillier key of {name} {verb} at {_moment(since)}: from {former} to {key}")
+    return said
+
+
+def _number(roster: Roster) -> int:
+    return roster.version
 
 
 def _version(each: Filed) -> int:

@@ -7,9 +7,14 @@ from flask_limiter.util import get_remote_address
 
 from ..store import Store
 from .sessions import CUSTOMER, sign_in_user, sign_out, who
-from .users import AUDITOR, SUPPLIER, check_password
+from .users import AUDITOR, OPERATOR, SUPPLIER, check_password
 
-HOME = {SUPPLIER: "supplier.overview", AUDITOR: "auditor.release_log", CUSTOMER: "portal.home"}
+HOME = {
+    SUPPLIER: "supplier.overview",
+    OPERATOR: "operator.fleet",
+    AUDITOR: "auditor.release_log",
+    CUSTOMER: "portal.home",
+}
 PER_ADDRESS = "30 per minute"
 PER_NAME = "10 per minute; 100 per hour"
 

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, delete, insert, select
 from ..errors import CannotStart
 from ..store import Store
 from ..tables import tokens
-from .users import AUDITOR, NAME, SUPPLIER
+from .users import AUDITOR, NAME, OPERATOR, SUPPLIER
 
 THIRD_PARTY = "third-party"
-TOKEN_ROLES = (SUPPLIER, THIRD_PARTY, AUDITOR)
+TOKEN_ROLES = (SUPPLIER, OPERATOR, THIRD_PARTY, AUDITOR)
 PREFIX = "hmt_"
 TOKEN = re.compile(r"hmt_[A-Za-z0-9_-]{43}\Z")
 DAY_S = 86_400

@@ -14,8 +14,9 @@ from ..store import Store
 from ..tables import users
 
 SUPPLIER = "supplier"
+OPERATOR = "operator"
 AUDITOR = "auditor"
-ROLES = (SUPPLIER, AUDITOR)
+ROLES = (SUPPLIER, OPERATOR, AUDITOR)
 LEAST_PASSWORD = 12
 MOST_PASSWORD = 1024
 NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}\Z")

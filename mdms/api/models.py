@@ -162,3 +162,57 @@ class BillsOut(BaseModel):
     start: int
     bills: list[BillOut]
     after: str | None = Field(description="ask for what is behind it; null: that was all")
+
+
+class FindingOut(BaseModel):
+    """Something that is wrong, by a name that stays while it lasts; neighbourhood null: of the deployment."""
+
+    name: str
+    neighbourhood: str | None
+    said: str
+
+
+class BehindOut(BaseModel):
+    """An account with billing windows that have not come, or came empty."""
+
+    pseudonym: str
+    missing: int
+    empty: int
+    newest_window_end: int | None
+
+
+class DecidedOut(BaseModel):
+    status: str
+    loads: int
+
+
+class StreetOut(BaseModel):
+    """One neighbourhood and its concentrator. Lateness is of the last day's loads, behind their intervals' ends."""
+
+    name: str
+    meters: int
+    roster_version: int
+    reported_roster_version: int | None = Field(description="of the roster that the newest load counts by")
+    concentrator: str = Field(description="fingerprint of its key")
+    newest_load_end: int | None
+    newest_load_arrived: int | None
+    loads_of_a_day: int
+    least_late_s: int | None = Field(description="below zero: its clock is ahead of this server's")
+    median_late_s: int | None
+    most_late_s: int | None
+    windows_expected: int = Field(description="of two weeks, up to the deadline")
+    windows_missing: int
+    windows_empty: int
+    accounts_behind: list[BehindOut]
+    set_aside: int = Field(description="reports that contradict a stored one, not looked into yet")
+    decided: list[DecidedOut]
+
+
+class FleetOut(BaseModel):
+    now: int
+    findings: list[FindingOut]
+    neighbourhoods: list[StreetOut]
+    loads_waiting: int
+    oldest_waits_since: int | None
+    pruned: int | None
+    detail_days: int

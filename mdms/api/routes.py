@@ -10,6 +10,7 @@ from ..problems import problem
 from ..rosters import RosterBook
 from ..store import Store
 from .bills import supplier_api
+from .fleet import fleet_api
 from .loads import loads_routes
 from .reference import describe
 from .release_log import auditor_api
@@ -19,6 +20,7 @@ def serve_api(app: APIFlask, config: MdmsConfig, store: Store, book: RosterBook,
     """Add everything under /api/v1 but the concentrators' own addresses, and /docs."""
     app.register_blueprint(loads_routes(store, book))
     app.register_blueprint(supplier_api(store, book, pricing))
+    app.register_blueprint(fleet_api(config, store, book))
     app.register_blueprint(auditor_api(store, config.release_log))
     app.register_blueprint(describe(app))
     app.error_processor(_bad_query)

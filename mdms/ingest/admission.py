@@ -16,17 +16,23 @@ from ..store import Store
 from ..tables import conflicts, detail_rows
 from .entries import Entries, signed
 from .judgement import Arrival, Refused, Row
+from .refusals import note_refusals
 
 log = structlog.get_logger()
 
 
-def admit(store: Store, judged: Sequence[Arrival | Refused]) -> list[ItemVerdict]:
-    """Return the verdicts, in order, after the transaction that holds them has been committed."""
+def admit(store: Store, judged: Sequence[Arrival | Refused], arrived: int | None = None) -> list[ItemVerdict]:
+    """Return the verdicts, in order, after the transaction that holds them has been committed.
+
+    ``arrived`` is when the batch came in, UTC seconds; None where the server's clock is not the deployment's.
+    """
 
     def work(connection: Connection) -> list[ItemVerdict]:
-        entries = Entries(connection, judged)
-        verdicts = [_admit(connection, entries, item) for item in judged]
+        entries = Entries(connection, judged, arrived)
+        verdicts = [_admit(connection, entries, item, arrived) for item in judged]
         entries.write()
+        if arrived is not None:
+            note_refusals(connection, judged, arrived)
         return verdicts
 
     verdicts = store.write(work)
@@ -44,22 +50,22 @@ def admit(store: Store, judged: Sequence[Arrival | Refused]) -> list[ItemVerdict
     return verdicts
 
 
-def _admit(connection: Connection, entries: Entries, item: Arrival | Refused) -> ItemVerdict:
+def _admit(connection: Connection, entries: Entries, item: Arrival | Refused, arrived: int | None) -> ItemVerdict:
     if isinstance(item, Refused):
         return ItemVerdict(item.id, "refused", item.reason)
     report = item.report
     if isinstance(report, DetailSegment):
-        return _admit_segment(connection, item, report)
+        return _admit_segment(connection, item, report, arrived)
     there = entries.enter(item, report)
     if there is None:
         return ItemVerdict(item.id, "stored")
     if there == item.id:
         return ItemVerdict(item.id, "duplicate")
     about = "load of this interval" if isinstance(report, IntervalLoad) else "report of this window"
-    return _set_aside(connection, item, f"another {about} is stored")
+    return _set_aside(connection, item, f"another {about} is stored", arrived)
 
 
-def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment) -> ItemVerdict:
+def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment, arrived: int | None) -> ItemVerdict:
     new: dict[tuple[bytes, bytes, bytes], bytes] = {}
     stored = _stored_rows(connection, item)
     fresh = []
@@ -67,7 +73,8 @@ def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment
         key = (row.title, row.salt, row.counter)
         known = stored.get(key, (segment.pseudonym, new.get(key, row.row)))
         if known != (segment.pseudonym, row.row):
-            return _set_aside(connection, item, f"another row of this meter, salt and counter is stored: {_name(row)}")
+            reason = f"another row of this meter, salt and counter is stored: {_name(row)}"
+            return _set_aside(connection, item, reason, arrived)
         if key not in stored and key not in new:
             new[key] = row.row
             fresh.append(
@@ -115,8 +122,8 @@ def _stored_rows(connection: Connection, item: Arrival) -> dict[tuple[bytes, byt
     }
 
 
-def _set_aside(connection: Connection, item: Arrival, reason: str) -> ItemVerdict:
+def _set_aside(connection: Connection, item: Arrival, reason: str, arrived: int | None) -> ItemVerdict:
     known = select(conflicts.c.id).where(conflicts.c.id == item.id)
     if connection.execute(known).scalar() is None:
-        connection.execute(insert(conflicts).values(id=item.id, reason=reason, **signed(item)))
+        connection.execute(insert(conflicts).values(id=item.id, reason=reason, arrived=arrived, **signed(item)))
     return ItemVerdict(item.id, "conflict", reason)

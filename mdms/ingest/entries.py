@@ -20,11 +20,12 @@ Key = tuple[str, int]
 class Entries:
     """What a batch is about, looked up once; new entries are noted, and written at its end."""
 
-    def __init__(self, connection: Connection, judged: Sequence[Arrival | Refused]) -> None:
+    def __init__(self, connection: Connection, judged: Sequence[Arrival | Refused], arrived: int | None = None) -> None:
         arrivals = [item.report for item in judged if isinstance(item, Arrival)]
         loads = [key_of(report) for report in arrivals if isinstance(report, IntervalLoad)]
         windows = [key_of(report) for report in arrivals if isinstance(report, BillingWindow)]
         self._connection = connection
+        self._arrived = arrived
         self._there = {
             interval_loads: _there(connection, interval_loads, ("neighbourhood", "interval_start"), loads),
             billing_windows: _there(connection, billing_windows, ("pseudonym", "window_start"), windows),
@@ -39,7 +40,7 @@ class Entries:
         if there is None:
             self._there[table][key] = item.id
             self._new[reports].append({"id": item.id, **signed(item)})
-            row = _load(item, report) if isinstance(report, IntervalLoad) else _window(report)
+            row = _load(item, report, self._arrived) if isinstance(report, IntervalLoad) else _window(report)
             self._new[table].append({**row, "report": item.id})
         return there
 
@@ -76,13 +77,14 @@ def _there(connection: Connection, table: Table, names: tuple[str, str], keys: l
     return {(row[0], row[1]): row[2] for row in connection.execute(query)}
 
 
-def _load(item: Arrival, load: IntervalLoad) -> dict[str, Any]:
+def _load(item: Arrival, load: IntervalLoad, arrived: int | None) -> dict[str, Any]:
     return {
         "neighbourhood": load.neighbourhood,
         "interval_start": load.interval_start,
         "interval_end": load.interval_start + load.interval_s,
         "contributors": item.contributors,
         "expected": item.expected,
+        "arrived": arrived,
     }
 
 

@@ -30,6 +30,10 @@ from ..signatures import verified_content
 MISALIGNED = "interval or window misaligned"
 NOT_A_MEMBER = "pseudonym not on the roster"
 NOT_YOURS = "wrong concentrator for this neighbourhood"
+NO_SUCH_ROSTER = "unknown roster version"
+WRONG_KEY = "wrong paillier key"
+# What a roster that is not the same on both sides looks like from here.
+OTHER_ROSTER = (NOT_A_MEMBER, NOT_YOURS, NO_SUCH_ROSTER, WRONG_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,14 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A report of which nothing is stored; ``id`` is empty where the content has no exact bytes to name."""
+    """A report of which nothing is stored; ``id`` is empty where the content has no exact bytes to name.
+
+    ``signer`` is the rostered concentrator that signed it, empty where that is not certain.
+    """
 
     id: str
     reason: str
+    signer: str = ""
 
 
 class _Wrong(Exception):
@@ -74,19 +82,26 @@ def judge(document: Document, book: RosterBook, deployment: str) -> Arrival | Re
     except DocumentError as error:
         return Refused("", str(error))
     try:
-        return _judge(name, document, book, deployment)
+        content = _authentic(document, book, deployment)
     except (_Wrong, DocumentError) as error:
         return Refused(name, str(error))
+    try:
+        return _judge(name, document, content, book)
+    except (_Wrong, DocumentError) as error:
+        return Refused(name, str(error), document.signer)
 
 
-def _judge(name: str, document: Document, book: RosterBook, deployment: str) -> Arrival:
+def _authentic(document: Document, book: RosterBook, deployment: str) -> bytes:
     key = book.signer(document.signer)
     if key is None:
         raise _Wrong("unknown concentrator")
     try:
-        content = verified_content(document, deployment, key)
+        return verified_content(document, deployment, key)
     except BadSignature:
         raise _Wrong("bad signature") from None
+
+
+def _judge(name: str, document: Document, content: bytes, book: RosterBook) -> Arrival:
     report = parse_report(document.type, content)
     match report:
         case IntervalLoad():
@@ -110,7 +125,7 @@ def _own_roster(document: Document, report: IntervalLoad, book: RosterBook) -> R
     _check_neighbourhood(document, report.neighbourhood, book)
     roster = book.roster(report.neighbourhood, report.roster_version)
     if roster is None:
-        raise _Wrong("unknown roster version")
+        raise _Wrong(NO_SUCH_ROSTER)
     if book.signer_of(roster) != document.signer:
         raise _Wrong(NOT_YOURS)
     return roster
@@ -134,8 +149,7 @@ def _window(name: str, document: Document, report: BillingWindow, book: RosterBo
     _check_counts(report, window, book)
     if report.register_to > report.window_end:
         raise _Wrong("a register from after the window's end")
-    _check_encryption(roster, book, report.paillier_key, report.energy)
-    _check_encryption(roster, book, report.paillier_key, report.closing_register)
+    _check_keys(report, book)
     return Arrival(name, document, report)
 
 
@@ -160,9 +174,17 @@ def _check_member(pseudonym: str, neighbourhood: str, at: int | None, book: Rost
         raise _Wrong(NOT_A_MEMBER)
 
 
+def _check_keys(report: BillingWindow, book: RosterBook) -> None:
+    """Refuse an energy that is not under the key of its first register's time, a register not under its own time's."""
+    first, last = (book.in_force(report.neighbourhood, at) for at in (report.register_from, report.register_to))
+    assert first is not None and last is not None, "the neighbourhood has a roster"
+    _check_encryption(first, book, report.paillier_key, report.energy)
+    _check_encryption(last, book, last.paillier_key, report.closing_register)
+
+
 def _check_encryption(roster: Roster, book: RosterBook, fingerprint: str, text: str | None) -> None:
     if fingerprint != roster.paillier_key:
-        raise _Wrong("wrong paillier key")
+        raise _Wrong(WRONG_KEY)
     if text is None:
         return
     try:

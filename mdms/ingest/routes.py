@@ -37,9 +37,16 @@ def answer_json(body: object, status: int = 200) -> Response:
 
 
 def ingest_routes(
-    store: Store, book: RosterBook, deployment: str, answered: Callable[[list[str], float], None] | None = None
+    store: Store,
+    book: RosterBook,
+    deployment: str,
+    answered: Callable[[list[str], float], None] | None = None,
+    timed: bool = False,
 ) -> APIBlueprint:
-    """Return the blueprint that accepts reports into a store; ``answered`` is told verdicts and seconds of a batch."""
+    """Return the blueprint that accepts reports into a store; ``answered`` is told verdicts and seconds of a batch.
+
+    ``timed`` keeps with each load when it came in: not in a simulation, whose time is another than the machine's.
+    """
     routes = APIBlueprint("ingest", __name__, tag="Concentrators")
 
     @routes.post("/api/v1/reports")
@@ -57,7 +64,8 @@ def ingest_routes(
             reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:MAX_REASON]
             return problem(400, f"the body is not a batch of reports: {reason}")
         began = time.monotonic()
-        verdicts = admit(store, [judge(document, book, deployment) for document in batch.reports])
+        arrived = int(time.time()) if timed else None
+        verdicts = admit(store, [judge(document, book, deployment) for document in batch.reports], arrived)
         told = [verdict.verdict for verdict in verdicts]
         if answered is not None:
             answered(told, time.monotonic() - began)

@@ -39,8 +39,8 @@ def grouped(starts: Sequence[int], filled: Sequence[bool], tariff: Tariff | None
     if tariff is None:
         return [Group((), tuple(range(len(starts))))]
     places: dict[int, list[int]] = {}
-    for place, start in enumerate(starts):
-        places.setdefault(tariff.band_at(start), []).append(place)
+    for place, band in enumerate(tariff.bands_at(starts)):
+        places.setdefault(band, []).append(place)
     groups = [Group((band,), tuple(members)) for band, members in sorted(places.items())]
     while len(groups) > 1:
         small = [group for group in groups if not _is_large(group, filled)]

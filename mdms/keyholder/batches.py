@@ -13,14 +13,13 @@ Rule 3: a proof is verified before it leaves (`Prover`). One computed wrongly wo
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 
 from msgspec.structs import replace
 
 from paillier.keys import PublicKey
 from paillier.packing import ENERGY_SLOTS
-from paillier.private.decryption import require_threads, without_lock
+from paillier.private.decryption import require_threads
 from paillier.private.proving import Prover
 from paillier.proofs import Claim, root_to_base64url
 from protocol.releases import (
@@ -93,7 +92,7 @@ def prove(prover: Prover, deployment: str, policy: Policy, opened: Sequence[Open
     """
     first = opened[0]
     require_threads(threads)
-    roots = threads.map(partial(without_lock, prover.root), [item.claim for item in opened])
+    roots = prover.roots([item.claim for item in opened], executor=threads)
     batch = ReleaseBatch(
         deployment=deployment,
         neighbourhood=first.permit.neighbourhood,

@@ -194,7 +194,7 @@ class Gate:
             raise _Refused(TOO_FEW_CONTRIBUTORS)
         key = self._book.paillier_key(roster)
         most = most_mwh(roster.rating_w * contributors, report.interval_s)
-        part = Part(key, (self._ciphertext(key, report.ciphertext),), (name,), most)
+        part = Part(key, tuple(self._ciphertexts(key, [report.ciphertext])), (name,), most)
         end = report.interval_start + report.interval_s
         if now < end:
             raise _Refused(NOT_CLOSED)
@@ -243,14 +243,13 @@ class Gate:
             raise _Refused(BAD_DOCUMENT)
         if report.register_to > report.window_end:
             raise _Refused(BAD_DOCUMENT)
-        roster = self._roster_at(report)
-        if report.paillier_key != roster.paillier_key:
+        if report.paillier_key != self._roster_at(report, report.register_from).paillier_key:
             raise _Refused(WRONG_KEY)
         names.append(name)
         return report
 
-    def _roster_at(self, report: BillingWindow) -> Roster:
-        roster = self._book.in_force(report.neighbourhood, report.window_start)
+    def _roster_at(self, report: BillingWindow, at: int) -> Roster:
+        roster = self._book.in_force(report.neighbourhood, at)
         if roster is None:
             raise _Refused(NOT_ON_ROSTER)
         return roster
@@ -293,7 +292,7 @@ class Gate:
         # By the period's start and nothing else: a version that begins later is a later period's.
         tariff = self._tariffs.in_force(tenancy.neighbourhood, zone, period.start)
         name = tariff.id if tariff else None
-        parts = bill_parts([self._checked(*one) for one in zip(reports, names, strict=True)], tariff)
+        parts = bill_parts(self._checked(reports, names), tariff)
         adjusted = sum(report.window_start < period.start and report.energy is not None for report in reports)
         return Permit(
             msgspec.structs.replace(asked, tariff=name, adjusted=adjusted, sums=asked_sums(parts)),
@@ -307,11 +306,22 @@ class Gate:
             adjusted=adjusted,
         )
 
-    def _checked(self, report: BillingWindow, name: str) -> CheckedWindow:
-        roster = self._roster_at(report)
-        key = self._book.paillier_key(roster)
-        term = None if report.energy is None else self._ciphertext(key, report.energy)
-        return CheckedWindow(report, name, key, roster.rating_w, term)
+    def _checked(self, reports: Sequence[BillingWindow], names: Sequence[str]) -> list[CheckedWindow]:
+        rosters = [self._roster_at(report, report.window_start) for report in reports]
+        # A window that closes a gap over a change of keys is a difference of registers under the former one.
+        keys = [self._book.paillier_key(self._roster_at(report, report.register_from)) for report in reports]
+        terms: dict[str, int] = {}
+        for key in {key.fingerprint: key for key in keys}.values():
+            under = {
+                name: report.energy
+                for report, name, own in zip(reports, names, keys, strict=True)
+                if report.energy is not None and own.fingerprint == key.fingerprint
+            }
+            terms |= zip(under, self._ciphertexts(key, list(under.values())), strict=True)
+        return [
+            CheckedWindow(report, name, key, roster.rating_w, terms.get(name))
+            for report, name, key, roster in zip(reports, names, keys, rosters, strict=True)
+        ]
 
     # --- Documents --------------------------------------------------------------------------------------------
 
@@ -332,8 +342,8 @@ class Gate:
         return report, document_id(document.type, self._deployment, content)
 
     @staticmethod
-    def _ciphertext(key: PublicKey, text: str) -> int:
+    def _ciphertexts(key: PublicKey, texts: Sequence[str]) -> list[int]:
         try:
-            return ciphertext.from_base64url(key, text)
+            return ciphertext.many_from_base64url(key, texts)
         except BadCiphertext:
             raise _Refused(BAD_DOCUMENT) from None

@@ -48,9 +48,14 @@ def seal_private_key(
 
     ``number`` counts the neighbourhood's keys, where one follows another.
     """
-    path = directory / (f"{neighbourhood}.{number}{SUFFIX}" if number > 1 else f"{neighbourhood}{SUFFIX}")
+    path = key_path(directory, neighbourhood, number)
     write_sealed(path, PAILLIER_KEY, neighbourhood, json.dumps(key.to_jwk()).encode(), passphrase, kdf)
     return path
+
+
+def key_path(directory: Path, neighbourhood: str, number: int = 1) -> Path:
+    """Return where a neighbourhood's ``number``-th sealed key lies."""
+    return directory / (f"{neighbourhood}.{number}{SUFFIX}" if number > 1 else f"{neighbourhood}{SUFFIX}")
 
 
 def seal_log_key(path: Path, deployment: str, key: EccKey, passphrase: str, kdf: Scrypt | None = None) -> None:

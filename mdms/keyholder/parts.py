@@ -98,7 +98,7 @@ def _counted(tariff: InForce | None, windows: Sequence[CheckedWindow]) -> tuple[
     """Return how many of some windows each band has, in the tariff's order."""
     if tariff is None:
         return ()
-    found = Counter(tariff.tariff.band_at(window.report.window_start) for window in windows)
+    found = Counter(tariff.tariff.bands_at(window.report.window_start for window in windows))
     return tuple(BandWindows(tariff.tariff.bands[band].name, found[band]) for band in sorted(found))
 
 

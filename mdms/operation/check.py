@@ -8,6 +8,7 @@ import socket
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -41,6 +42,7 @@ def check(path: Path) -> Findings:
     _listening(config, found)
     found.plan.append(f"asks the key holder at {config.keyholder_socket}")
     found.plan.append(f"keeps customers' rows for {config.detail_days} days, where prune is run")
+    _alarms(config, found)
     if config.conductor is not None:
         found.plan.append("UNSAFE: simulated time: this configuration is for tests and simulations")
     return found
@@ -94,6 +96,16 @@ def _pages(config: MdmsConfig, found: Findings) -> None:
     found.plan.append(f"serves pages as {config.origin or 'loopback only: origin is not set'}")
     if config.release_log is not None and not os.access(config.release_log, os.R_OK):
         found.plan.append(f"WARNING: the release log {config.release_log} cannot be read by this user")
+
+
+def _alarms(config: MdmsConfig, found: Findings) -> None:
+    mail, webhook = config.alarms.mail, config.alarms.webhook
+    if mail is not None:
+        found.plan.append(f"watch mails alarms to {', '.join(mail.to)} by {mail.host}:{mail.port}, {mail.tls}")
+    if webhook is not None:
+        found.plan.append(f"watch posts alarms to {urlsplit(webhook.url).hostname}")
+    if mail is None and webhook is None:
+        found.plan.append("WARNING: alarms reach nobody: [alarms] names neither mail nor webhook")
 
 
 def _listening(config: MdmsConfig, found: Findings) -> None:

@@ -18,10 +18,11 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..alarms.ledger import count
 from ..config import MdmsConfig
 from ..errors import CannotStart
 from ..store import Store
-from ..tables import conflicts, interval_loads
+from ..tables import chores, conflicts, interval_loads
 
 BATCH_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -78,6 +79,8 @@ class _Looking(Collector):
                 select(func.count()).select_from(interval_loads).where(interval_loads.c.decided.is_(False))
             )
             newest = self._one(select(func.max(interval_loads.c.interval_end)))
+            raised, messages, failing = count(self._store)
+            watched = self._one(select(func.max(chores.c.at)).where(chores.c.name == "watch"))
         except SQLAlchemyError:
             yield _gauge("database_answers", "Whether the database answered for this scrape", 0)
             return
@@ -85,6 +88,10 @@ class _Looking(Collector):
         yield _gauge("conflicts", "Reports that contradict a stored one and were set aside", aside)
         yield _gauge("loads_undecided", "Loads that the key holder has not decided", waiting)
         yield _gauge("newest_load_end_seconds", "End of the newest interval that was reported, UTC", newest)
+        yield _gauge("alarms", "Alarms that are raised", raised)
+        yield _gauge("alarm_messages_waiting", "Messages of alarms that no channel has taken yet", messages)
+        yield _gauge("alarm_messages_failing", "Those of them that were tried and failed", failing)
+        yield _gauge("watched_seconds", "When the fleet was last looked at by `mdms watch`, UTC; 0: never", watched)
 
     def _one(self, query: Any) -> int:
         return int(self._store.ask(query)[0][0] or 0)

@@ -17,12 +17,13 @@ from ..rosters import RosterBook
 from ..statements.pages import SECONDS, StatementPages
 from ..store import Bill, Store
 from .looked import Looked, looked_routes
+from .proofs import proof_of
 from .questions import bills_of
 from .rows import row_routes
 
 
 def own_objects(
-    store: Store, book: RosterBook, pricing: Pricing, statements: StatementPages, looked: Looked
+    store: Store, book: RosterBook, pricing: Pricing, statements: StatementPages, deployment: str, looked: Looked
 ) -> Blueprint:
     """Return the blueprint of one customer's objects; another's do not exist for it."""
     own = Blueprint("own", __name__, url_prefix="/accounts/<account>")
@@ -65,6 +66,7 @@ def own_objects(
                         "why": words(bill.status),
                         "amount": pricing.amount(bill),
                         "page": url_for(".bill", account=account, period_start=bill.period_start),
+                        "proof": url_for(".proof", account=account, period_start=bill.period_start),
                         **_counted(bill, tenancy),
                         "tariff": _name(pricing.tariff(bill)),
                         **_energies(bill),
@@ -82,6 +84,13 @@ def own_objects(
     @own.get(f"/bills/{SECONDS}.pdf")
     def bill_pdf(account: str, period_start: int) -> Response:
         return statements.pdf(account, period_start)
+
+    @own.get(f"/bills/{SECONDS}/proof.json")
+    def proof(account: str, period_start: int) -> Response:
+        found = proof_of(store, book, deployment, account, period_start)
+        if found is None:
+            abort(404)
+        return answer_json(found)
 
     row_routes(own, store)
     looked_routes(own, looked)

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from flask import Blueprint, Response, abort, render_template, request
+from flask import Blueprint, Response, abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -45,6 +45,7 @@ def portal_routes(
     pricing: Pricing,
     statements: StatementPages,
     limiter: Limiter,
+    deployment: str,
     looked: Looked,
 ) -> Blueprint:
     """Return the blueprint of the customer's door."""
@@ -54,6 +55,12 @@ def portal_routes(
     @routes.get("/")
     def home() -> ResponseReturnValue:
         return render_template("portal/home.html")
+
+    @routes.get("/new-key")
+    def new_key() -> ResponseReturnValue:
+        # The sheet names this address: as browsers know it, whatever a proxy makes of it.
+        address = f"{origins.of(request.host)}{url_for('.home')}"
+        return render_template("portal/new_key.html", address=address)
 
     @routes.post("/challenge.json")
     @limiter.limit(PER_ADDRESS)
@@ -75,7 +82,7 @@ def portal_routes(
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
     honesty_routes(routes, read_bundle(), origins)
-    routes.register_blueprint(own_objects(store, book, pricing, statements, looked))
+    routes.register_blueprint(own_objects(store, book, pricing, statements, deployment, looked))
     return routes
 
 

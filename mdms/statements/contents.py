@@ -1,7 +1,7 @@
 """What a bill says, in words and numbers ready to be shown. Pure: the page and the paper only set it."""
 
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from fractions import Fraction
 
 from protocol.tariffs import Tariff
@@ -37,10 +37,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One bill in one language. ``total`` is None where nothing prices it; ``checks`` are empty unless released."""
+    """One bill in one language. ``total`` is None where nothing prices it; ``checks`` are empty unless released.
+
+    ``dated`` is the end of its period: the same bill is always the same paper.
+    """
 
     language: str
     file_name: str
+    dated: datetime
     title: str
     facts: tuple[tuple[str, str], ...]
     headings: Row
@@ -74,7 +78,8 @@ def statement(
         rows += _charges(cost, tariff, days, texts)
     return Statement(
         texts.language,
-        f"bill-{bill.pseudonym}-{day(bill.period_start, zone)}.pdf",
+        file_name(bill, zone),
+        datetime.fromtimestamp(bill.period_end, UTC),
         texts.say("title"),
         _facts(bill, neighbourhood, zone, tariff, texts),
         headings,
@@ -86,6 +91,11 @@ def statement(
         texts.say("check", day=day(bill.period_start, zone)),
         texts.say("keys"),
     )
+
+
+def file_name(bill: Bill, zone: tzinfo) -> str:
+    """Return what a bill's PDF is called."""
+    return f"bill-{bill.pseudonym}-{day(bill.period_start, zone)}.pdf"
 
 
 def _facts(

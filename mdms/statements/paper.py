@@ -32,6 +32,7 @@ def paper(said: Statement, issuer: str) -> bytes:
     pdf.set_title(_latin1(f"{said.title} {said.facts[0][1]}"))
     pdf.set_author(_latin1(issuer))
     pdf.set_creator("Hushmeter")
+    pdf.set_creation_date(said.dated)
     pdf.add_page()
     _head(pdf, said, issuer)
     _table(pdf, said)

@@ -52,6 +52,8 @@ function showCheck(bill, found) {
   part("check-title").textContent = `Bill of ${bill.period}`;
   part("check-verdict").textContent = verdict(bill, found);
   part("check-verdict").className = found.verdict === "equal" ? "good" : "warn";
+  part("check-proof").textContent = proof(bill, found);
+  part("check-proof").className = found.proved ? "good" : "warn";
   const rows = [...found.sums.map((sum) => [sum.bands.join(" + "), sum.billed, sum.mine]), ["in all", found.billed, found.mine]];
   part("check-rows").replaceChildren(
     ...rows.map(([name, billed, mine]) =>
@@ -59,6 +61,17 @@ function showCheck(bill, found) {
     ),
   );
   part("check").scrollIntoView({ block: "nearest" });
+}
+
+function proof(bill, { proved, wrong }) {
+  if (!proved) return `The key holder's proof was not verified: ${wrong}.`;
+  const sum = (name) => proved.sums.reduce((all, one) => all + one[name], 0);
+  if (sum("importMwh") !== bill.import_mwh || sum("exportMwh") !== bill.export_mwh) {
+    const said = `The key holder proves ${kwh(sum("importMwh"))} kWh of import and ${kwh(sum("exportMwh"))} kWh of export`;
+    return `${said} of this bill; the rest of it has no proof of its own.`;
+  }
+  const signed = proved.signatures ? "signed by your street's concentrator" : "whose signatures this browser cannot verify (no Ed25519)";
+  return `Proved: the key holder opened the sum of your ${proved.windows} windows with energy, ${signed}, and this is that sum.`;
 }
 
 function verdict(bill, { verdict: said, missing, upTo, billed, mine }) {

@@ -1,11 +1,15 @@
-// A customer's private key from its file: PKCS#8 in PEM, with a passphrase (PBES2, RFC 8018) or without, or a JWK.
-// What comes out is a WebCrypto key that cannot be exported. Nothing of the file is kept.
+// A customer's private key from its file: PKCS#8 in PEM, with a passphrase (PBES2, RFC 8018) or without, or a JWK; or from
+// its 32 bytes. What comes out is a WebCrypto key that cannot be exported. Nothing of the file is kept.
 
-import { ascii, concat, fromBase64, toHex } from "./bytes.js";
+import { ascii, concat, fromBase64, fromHex, toHex } from "./bytes.js";
 
 const X25519 = { name: "X25519" };
 const PEM = /-----BEGIN (ENCRYPTED )?PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END (?:ENCRYPTED )?PRIVATE KEY-----/;
 const MOST_ROUNDS = 10_000_000;
+export const MOST_KEY_FILE = 16_384; // bytes
+
+// What precedes the 32 bytes of an X25519 private key in PKCS#8 (RFC 8410, section 7).
+const PKCS8_START = fromHex("302e020100300506032b656e04220420");
 
 // Object identifiers, as they stand in DER.
 const PBES2 = "2a864886f70d01050d";
@@ -13,13 +17,37 @@ const PBKDF2 = "2a864886f70d01050c";
 const HASHES = { "2a864886f70d0209": "SHA-256", "2a864886f70d020a": "SHA-384", "2a864886f70d020b": "SHA-512" };
 const CIPHERS = { "60864801650304012a": 256, "608648016503040102": 128 };
 
-/** What is wrong with a key file, in words for its owner. */
+/** What is wrong with a key, be it a file or words, in words for its owner. */
 export class KeyFileError extends Error {}
 
 /** Return {privateKey, publicKey}; throws KeyFileError. */
 export async function readKeyFile(text, passphrase) {
   const privateKey = text.trimStart().startsWith("{") ? await fromJwk(text) : await fromPem(text, passphrase);
   return { privateKey, publicKey: await publicHalf(privateKey) };
+}
+
+/** Return {privateKey, publicKey} of a private key's 32 bytes. */
+export async function keysOf(secret) {
+  const document = pkcs8(secret);
+  const privateKey = await crypto.subtle.importKey("pkcs8", document, X25519, false, ["deriveBits"]);
+  document.fill(0);
+  return { privateKey, publicKey: await publicHalf(privateKey) };
+}
+
+/** Return the 32 bytes of a new private key. */
+export async function newSecret() {
+  const { privateKey } = await crypto.subtle.generateKey(X25519, true, ["deriveBits"]);
+  const document = new Uint8Array(await crypto.subtle.exportKey("pkcs8", privateKey));
+  const secret = document.slice(PKCS8_START.length);
+  const start = document.slice(0, PKCS8_START.length);
+  if (toHex(start) !== toHex(PKCS8_START) || secret.length !== 32) throw new Error("not as RFC 8410 has it");
+  document.fill(0);
+  return secret;
+}
+
+/** Return a private key's 32 bytes in PKCS#8. */
+export function pkcs8(secret) {
+  return concat(PKCS8_START, secret);
 }
 
 /** Return whether this browser can do X25519 at all. */

@@ -2,7 +2,7 @@
 //
 // In: {keys, envelope, zone}; {prices: the tariff's versions}; {rows: Uint8Array of whole rows}; {ask: name, from, to,
 // against} for what is seen between two times and, with `against`, between two others; {ask: name, newest: count};
-// {ask: name, check: bill, upTo: bills} (checking.js); {ask: name, take: "csv" or "xml", from, to} for a file.
+// {ask: name, check: bill, upTo: bills} (checking.js); {ask: name, prove: a bill's proof} (proving.js); {ask: name, take: "csv" or "xml", from, to} for a file.
 // Out: {opened: whole count, failed, spentMs, last, first, pairs} behind each {rows}; {answer: name, ...} for each question;
 // {fatal} where the envelope does not open. Opened readings stay here: the page gets what it shows.
 
@@ -12,6 +12,7 @@ import { checkBill, checkUpTo } from "./checking.js";
 import { toHex } from "./bytes.js";
 import { DetailKeys } from "./keychain.js";
 import { Prices } from "./prices.js";
+import { NotProved, verifyProof } from "./proving.js";
 import { openRow, parseHeader, ROW_BYTES } from "./rows.js";
 import { openRoot } from "./sealing.js";
 import { csv, greenButton } from "./taking.js";
@@ -41,6 +42,7 @@ async function take(data) {
   else if (data.rows) await open(data.rows);
   else if (data.newest) self.postMessage({ answer: data.ask, readings: archive.newest(data.newest) });
   else if (data.check) self.postMessage({ answer: data.ask, ...check(data.check, data.upTo) });
+  else if (data.prove) self.postMessage({ answer: data.ask, ...(await prove(data.prove)) });
   else if (data.take) self.postMessage({ answer: data.ask, file: await file(data.take, data.from, data.to) });
   else self.postMessage({ answer: data.ask, seen: see(data.from, data.to), before: data.against && see(...data.against) });
 }
@@ -52,6 +54,14 @@ function see(from, to) {
 function check(bill, upTo) {
   const bandOf = (one) => (at) => (one.tariff ? prices.bandOf(at, ...one.tariff) : null);
   return { ...checkBill(archive, bill, bandOf(bill)), upTo: checkUpTo(archive, upTo, () => null) };
+}
+
+async function prove(proof) {
+  try {
+    return { proved: await verifyProof(proof, owner.envelope.pseudonym) };
+  } catch (error) {
+    return { wrong: error instanceof NotProved ? error.message : "the proof is damaged" };
+  }
 }
 
 async function file(kind, from, to) {

@@ -4,13 +4,15 @@
 import { ask, keepAsking, send, SignedOut } from "./asking.js";
 import { showBills } from "./bills.js";
 import { toBase64url } from "./bytes.js";
-import { fingerprint, hasX25519, KeyFileError, readKeyFile } from "./keyfile.js";
+import { fingerprint, KeyFileError } from "./keyfile.js";
+import { chooseWay, showKept, typedKeys } from "./keyforms.js";
+import { keep } from "./keystore.js";
 import { showLooked } from "./looked.js";
 import { Mine } from "./mine.js";
 import { fetchRows } from "./readings.js";
 import { answerChallenge } from "./sealing.js";
+import { unfit } from "./unfit.js";
 
-const MOST_KEY_FILE = 16_384;
 const TARIFFS_MS = 3_600_000;
 const BILLS_MS = 10_000;
 const RELEASES_MS = 60_000;
@@ -26,54 +28,44 @@ async function begin() {
     part("unfit").hidden = false;
     return;
   }
+  chooseWay();
   part("open").disabled = false;
   part("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    signIn();
+    signIn(part("account").value, typedKeys, part("keep").checked, (text) => {
+      part("sign-in-state").textContent = text;
+    });
   });
+  await showKept(({ keys, account }, typed, say) => signIn(typed, async () => keys, account === "", say));
 }
 
-async function unfit() {
-  if (!isSecureContext) {
-    return (
-      "This page was not reached over HTTPS, so the browser keeps its cryptography shut. " +
-      "Use the https:// address, or http://localhost on the server's own machine."
-    );
-  }
-  if (!(await hasX25519())) {
-    return (
-      "This browser has no X25519. Chrome and Edge have it from version 133, Firefox from 130, Safari from 17: " +
-      "please update, or use another browser."
-    );
-  }
-  return "";
-}
-
-async function signIn() {
-  const say = (text) => {
-    part("sign-in-state").textContent = text;
-  };
-  part("open").disabled = true;
+async function signIn(account, given, wantsKeeping, say) {
+  const buttons = part("sign-in").querySelectorAll("button");
+  for (const button of buttons) button.disabled = true;
   try {
     say("Reading the key…");
-    const account = part("account").value;
-    const keys = await readKeyFile(await keyFileText(), part("passphrase").value);
+    const keys = await given();
     say("Signing in…");
     await logIn(keys, account);
     const { envelope, zone } = await ask(`${base}accounts/${account}/envelope.json`);
     await checkKey(keys, envelope);
+    if (wantsKeeping) await keepHere(keys, account);
     show(keys, envelope, zone, `${base}accounts/${account}/`);
     say("");
   } catch (error) {
     say(inWords(error));
-    part("open").disabled = false;
+    for (const button of buttons) button.disabled = false;
   }
 }
 
-async function keyFileText() {
-  const [file] = part("key-file").files;
-  if (!file || file.size > MOST_KEY_FILE) throw new KeyFileError("This file is not a private key: it must be a PEM or JWK file.");
-  return await file.text();
+// Kept only once it has opened the account: a key that opens nothing is not worth a place.
+async function keepHere(keys, account) {
+  try {
+    await keep(keys, account);
+  } catch {
+    part("keep-state").textContent =
+      "You are signed in, but this browser keeps no key: is this a private window? Next time your key file or words open it again.";
+  }
 }
 
 function inWords(error) {
@@ -122,7 +114,11 @@ function show(keys, envelope, zone, own) {
   fetchRows(own, (rows) => worker.postMessage({ rows }, [rows.buffer]), (left) => mine.progress(left), (text) => mine.tell(text));
   const tariffs = async () => worker.postMessage({ prices: (await ask(`${own}tariffs.json`)).tariffs });
   keepAsking(tariffs, () => {}, { every: TARIFFS_MS });
-  const check = (bill, upTo) => question({ check: bill, upTo });
+  const check = async (bill, upTo) => {
+    const proof = await ask(bill.proof).catch(() => null);
+    const proved = proof ? await question({ prove: proof }) : { wrong: "the server has no proof of it" };
+    return { ...(await question({ check: bill, upTo })), ...proved };
+  };
   keepAsking(async () => showBills(await ask(`${own}bills.json`), check), () => {}, { every: BILLS_MS });
   keepAsking(async () => showLooked(await ask(`${own}releases.json`)), () => {}, { every: RELEASES_MS });
 }

@@ -6,11 +6,26 @@ modulo one prime and wrong modulo the other, and gcd(root^n - x, n) is then a fa
 fault would open every ciphertext (Boneh, DeMillo, Lipton, EUROCRYPT 1997). **Rule 2: only one's own sums.** A
 prover takes n-th roots of whatever it is handed; as a service for foreign ciphertexts it would open each of
 them. What may be proved is decided by whoever calls it, as with a decryptor.
+
+**Many roots are verified together**: with weights e_j of 128 bits that the operating system draws when the roots are
+there, (product of root_j^e_j)^n must be the product of all x_j^e_j (Bellare, Garay, Rabin, EUROCRYPT 1998, the small
+exponents test). One exponentiation by n serves all of them. With u_j = root_j / (the true root), the test asks that
+the product of u_j^(n e_j) is 1, modulo p and modulo q. Raising to n is a bijection, so nothing but the u_j counts; and
+whatever the other weights are, a u_j of order d leaves one e_j in d: 2^-128 for an order of 2^128 or more. What is left
+are errors of a smaller order (Boyd, Pavlovski, ASIACRYPT 2000). There are fewer than 2^256 of those among the 2^1536
+elements modulo a prime, and the arithmetic knows one: -1, a lost sign. So the **Jacobi symbols** are compared as well,
+root by root: with p = q = 3 mod 4 a sign that is lost modulo one prime turns the symbol of n, for n is odd and a root
+has the symbol of its power. Where a sign is lost modulo both, root^n = -x modulo n, from which no gcd gives a factor;
+the weights then find it for an odd e_j, and whoever reads the proof does. A key whose primes are others, made
+elsewhere, has its roots verified one by one.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import partial
 from typing import NoReturn
 
 import gmpy2
@@ -19,7 +34,8 @@ from gmpy2 import mpz
 from .. import proofs
 from ..errors import BadProof, DecryptionFailed
 from ..keys import PublicKey
-from ..proofs import Claim, KeyProof
+from ..proofs import SOUNDNESS_BITS, Claim, KeyProof
+from .decryption import require_threads, without_lock
 from .key import PrivateKey
 
 
@@ -64,6 +80,26 @@ class Prover:
         ((c, _),) = proofs.check_claims(self._public_key, (claim,))
         return self._checked_root(c % self._public_key.n_mpz)
 
+    def roots(self, claims: Sequence[Claim], *, executor: Executor | None = None) -> list[int]:
+        """Return what `root` returns for each claim, in their order; about 3 ms each at 3072 bits.
+
+        They are verified together, as the top of this file says. executor: a ThreadPoolExecutor, whose threads work
+        roots out at the same time.
+        Raises BadProof for no claims or one outside its ranges, DecryptionFailed for a fault of the machine, TypeError
+        for an executor without threads.
+        """
+        require_threads(executor)
+        n = self._public_key.n_mpz
+        powers = [c % n for c, _ in proofs.check_claims(self._public_key, claims)]
+        find = self._root if self._signs_show else self._checked_root
+        if executor is None:
+            roots = [find(x) for x in powers]
+        else:
+            roots = list(executor.map(partial(without_lock, find), powers))
+        if self._signs_show:
+            self._check_roots(roots, powers)
+        return roots
+
     def prove(self, claims: Sequence[Claim], context: bytes) -> int:
         """Return the one root that proves all claims in their order, bound to `context`.
 
@@ -99,6 +135,21 @@ class Prover:
         if gmpy2.powmod(root, self._public_key.n_mpz, self._public_key.n_mpz) != x:
             raise DecryptionFailed("the arithmetic of a root failed")
         return root
+
+    @property
+    def _signs_show(self) -> bool:
+        """Whether a sign that is lost modulo one prime turns the Jacobi symbol: for p = q = 3 mod 4."""
+        return bool(self._p % 4 == 3 and self._q % 4 == 3)
+
+    def _check_roots(self, roots: Sequence[int], powers: Sequence[mpz]) -> None:
+        """Refuse roots unless each is that of its power, all at once; the argument is at the top of this file."""
+        n = self._public_key.n_mpz
+        # Only now: whatever went wrong before did not know them.
+        weights = [secrets.randbits(SOUNDNESS_BITS) for _ in roots]
+        signs = all(gmpy2.jacobi(root, n) == gmpy2.jacobi(x, n) for root, x in zip(roots, powers, strict=True))
+        left = gmpy2.powmod(proofs.product_of_powers([mpz(root) for root in roots], weights, n), n, n)
+        if not signs or left != proofs.product_of_powers(powers, weights, n):
+            raise DecryptionFailed("the arithmetic of a root failed")
 
     def _root(self, x: mpz) -> int:
         """Return the n-th root of a unit x modulo n. It must not leave unverified."""

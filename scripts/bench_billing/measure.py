@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mdms.asking import portions
 from mdms.keyholder.gate import Gate, Policy
 from mdms.keyholder.holder import KeyHolder
 from mdms.keyholder.keyring import hold
@@ -22,7 +23,6 @@ from mdms.keyholder.messages import Item, items_request, parse_answers
 from mdms.keyholder.state import State
 from mdms.keyholder.verifying import Verifier, cores, verifying_processes
 from mdms.periods import parse_periods
-from mdms.releases import portions
 from paillier.private.key import PrivateKey
 from protocol.documents import generate_signing_key
 

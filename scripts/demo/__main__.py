@@ -250,9 +250,9 @@ class Demo:
 
 
 def add_users(street: Street) -> dict[str, str]:
-    """Make a supplier and an auditor with passwords of their own; returns those."""
+    """Make a supplier, an operator and an auditor with passwords of their own; returns those."""
     passwords = {}
-    for role in ("supplier", "auditor"):
+    for role in ("supplier", "operator", "auditor"):
         passwords[role] = secrets.token_urlsafe(9)
         path = street.folder.mdms / f"{role}.password"
         write_private(path, passwords[role].encode())

@@ -29,6 +29,9 @@ def doors(console: Console, address: str, passwords: dict[str, str], account: st
         f"  supplier   {address}/supplier/   user supplier, password {passwords['supplier']}", highlight=False
     )
     console.print(f"  auditor    {address}/auditor/    user auditor, password {passwords['auditor']}", highlight=False)
+    console.print(
+        f"  operator   {address}/operator/   user operator, password {passwords['operator']}", highlight=False
+    )
     console.print(f"  customer   {address}/portal/     account {account}", highlight=False)
     console.print(f"             the customer's private key is the file {key}: only that browser opens the rows")
     console.print("  from another machine: ssh -L PORT:127.0.0.1:PORT here first; browsers keep keys on localhost only")

@@ -16,9 +16,10 @@ Rule 3: the folder may come from an enemy. Regular files only, none without a li
 Read in order: outcome, files, rosters, reports, keys, bands, batches, tables, proofs, checking, command.
 """
 
+from paillier.proofs import joined_root
+
 from .checking import check
 from .command import main
 from .outcome import Findings, Options, Unusable, Wrong
-from .proofs import joined_root
 
 __all__ = ["Findings", "Options", "Unusable", "Wrong", "check", "joined_root", "main"]

@@ -127,7 +127,8 @@ def _window_text(
     window = window_of(report.window_start, roster.tz())
     if window != (report.window_start, report.window_end) or report.register_to > report.window_end:
         raise Wrong(f"its window number {at + 1} is none of the neighbourhood's")
-    if not report.paillier_key == roster.paillier_key == batch.paillier_key:
+    counted_from = rosters.in_force(report.neighbourhood, report.register_from)
+    if counted_from is None or not report.paillier_key == counted_from.paillier_key == batch.paillier_key:
         raise Wrong("it was released under another Paillier key than its roster's")
     if report.energy is None:
         raise Wrong(f"its window number {at + 1} carries no energy")

@@ -3,13 +3,9 @@
 import secrets
 from collections.abc import Callable, Sequence
 
-from paillier import PublicKey
 from paillier.errors import BadProof
 from paillier.proofs import (
-    Claim,
-    check_claims,
-    decryption_weights,
-    product_of_powers,
+    joined_root,
     root_from_base64url,
     verify_decryption,
     verify_decryptions,
@@ -62,12 +58,6 @@ def hold_together(several: Sequence[ProvedBatch]) -> bool:
 def own_roots(proved: ProvedBatch) -> list[int]:
     """Return the roots that prove a batch's sums one by one. Raises BadProof."""
     return [root_from_base64url(proved.key, item.root) for item in proved.batch.items]
-
-
-def joined_root(key: PublicKey, claims: Sequence[Claim], roots: Sequence[int], context: bytes) -> int:
-    """Return the root that proves all claims under a context, made of the roots that prove each. Raises BadProof."""
-    weights = decryption_weights(key, check_claims(key, claims), context)
-    return int(product_of_powers(list(roots), weights, key.n_mpz))
 
 
 def check_proof(proved: ProvedBatch) -> None:

@@ -85,6 +85,7 @@ class Files:
 class _Reader:
     def __init__(self, data):
         self._data = data
+        self._at = 0
 
     def __enter__(self):
         return self
@@ -92,8 +93,12 @@ class _Reader:
     def __exit__(self, *error):
         pass
 
-    def read(self):
-        return self._data
+    def seek(self, offset, whence=0):
+        self._at = offset + (len(self._data) if whence == 2 else 0)
+        return self._at
+
+    def read(self, size):
+        return self._data[self._at : self._at + size]
 
 
 class _Writer:

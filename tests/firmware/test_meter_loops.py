@@ -6,11 +6,12 @@ from array import array
 from firmware.meter import loops
 
 try:
-    from firmware.meter import loops_viper as native
+    from firmware.meter.loops_viper import one
+    from firmware.meter.loops_viper_two import two
 except (ImportError, AttributeError):  # CPython: the plain loops against themselves say nothing, the sums below do
-    native = loops
+    one, two = loops.one, loops.two
 
-LOOPS = (("one", 1), ("two", 2))
+LOOPS = ((loops.one, one, 1), (loops.two, two, 2))
 EXTREMES = (0, 1, 15, 16, 2047, 2048, 4079, 4080, 4094, 4095)
 KINDS = ("any", "extreme", "low", "high", "too wide")
 
@@ -47,16 +48,16 @@ def a_state(turns):
 
 def test_machine_code_and_plain_python_give_the_same_state():
     random.seed(6)
-    for name, channels in LOOPS:
+    for plain_loop, loop, channels in LOOPS:
         for kind in KINDS:
             for table in tables():
                 for turns in (0, 1, 2, 400, loops.MOST_TURNS):
                     samples = counts(kind, max(1, turns) * channels)
                     plain = a_state(turns)
                     other = array("i", list(plain))
-                    getattr(loops, name)(samples, table, plain)
-                    getattr(native, name)(samples, table, other)
-                    assert list(plain) == list(other), (name, kind, turns)
+                    plain_loop(samples, table, plain)
+                    loop(samples, table, other)
+                    assert list(plain) == list(other), (channels, kind, turns)
 
 
 def linear(table, count):
@@ -74,7 +75,7 @@ def test_the_limbs_are_the_sums_of_the_products():
             before = state[7] - state[1]
             samples = counts(kind, 2 * loops.MOST_TURNS)
             each = list(samples)
-            native.two(samples, table, state)
+            two(samples, table, state)
             x = [linear(table, c) - state[1] for c in each[::2]]
             y = [linear(table, c) - state[2] for c in each[1::2]]
             lagged = [before]
@@ -97,7 +98,7 @@ def test_nothing_in_the_sums_reaches_31_bits_at_the_worst():
         state[1] = state[2] = bias
         state[5] = loops.MOST_TURNS
         state[7] = loops.MOST_VALUE - bias
-        native.two(array("H", [count] * (2 * loops.MOST_TURNS)), cliff, state)
+        two(array("H", [count] * (2 * loops.MOST_TURNS)), cliff, state)
         for place in range(10, 20):
             assert abs(state[place]) < 1 << 27, place
     assert loops.MOST_VALUE**2 < 1 << 31 < (loops.MOST_VALUE + 1) ** 2

@@ -83,7 +83,8 @@ from protocol import wire
 board = boards.here({"pins": []}, "")
 meter = main.build(board, start.Unconnected(), 900, 60)
 for number in range(3):
-    header = wire.Header(wire.READING, meter.keys.enrolment.system_title, meter.keys.epoch, b"salt", number)
+    # A READING: constants have no names on a board.
+    header = wire.Header(1, meter.keys.enrolment.system_title, meter.keys.epoch, b"salt", number)
     frame = wire.pack_header(header) + bytes(100)
     account = Account(19700 * 86400 + 900 * number, 900, 0, 0, 0, 0, 0)
     meter.store.commit(account, Registers(1000 * (number + 1), 7), [(19700 * 86400, frame)])

@@ -7,13 +7,13 @@ from gateway_bench import DEPLOYMENT, IDENTITY, NAME, OPERATOR, START, Concentra
 
 from gateway.closing import Closing
 from gateway.config import load
-from gateway.enrolment import Revocation, sign_revocation
 from gateway.intake import DataDecryption
 from gateway.ledger import Ledger
 from gateway.outbox import Outbox
 from gateway.reception import Reception
 from gateway.roll import Roll, check_served, read_neighbourhoods
 from protocol import documents, rosters
+from protocol.revocations import Revocation, sign_revocation
 
 
 class Pole(Concentrator):

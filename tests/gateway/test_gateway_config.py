@@ -284,4 +284,4 @@ def test_the_first_register_is_encrypted_and_the_first_window_holds_the_beginnin
     gateway = make([meter], k=K)
     standing = gateway.ledger.meter(meter.title)
     assert (standing.next_window, standing.base_end) == (START, START + 3600)
-    assert len(standing.base_register) == gateway.place.encryption.public_key.ciphertext_bytes
+    assert len(standing.base_register) == gateway.place.era(START).public_key.ciphertext_bytes

@@ -86,7 +86,7 @@ def test_a_scrape_says_what_the_ledger_and_the_parts_hold(lived):
     assert value(metrics, "commit_seconds_bucket", le="0.01") == 0
     assert value(metrics, "commit_seconds_bucket", le="0.02") == 1
     assert value(metrics, "uploads_total", outcome="stored") == 1
-    state = lived.place.encryption.pool_state()
+    state = lived.place.era(START).encryption.pool_state()
     assert value(metrics, "pool_randomisers", neighbourhood=NAME) == state.waiting
     assert value(metrics, "pool_misses_total", neighbourhood=NAME) == state.misses > 0
     assert scraped(metrics)["process_resident_memory_bytes", ()] > 1e6

@@ -166,12 +166,13 @@ def test_planted_releases_that_lose_or_double_the_energy_are_found(make, meter, 
     def lost(*arguments):
         pass
 
-    def doubled(ledger, key, meter, end, energy, honest=quarantine._give_back):
-        honest(ledger, key, meter, end, energy)
-        quarantine._add_beside(ledger, key, meter, energy)
+    def doubled(ledger, place, meter, end, energies, honest=quarantine.give_back):
+        honest(ledger, place, meter, end, energies)
+        era = place.era(meter.base_end)
+        quarantine._add_beside(ledger, era.public_key, meter, energies[era.name])
 
     for number, bug in enumerate((lost, doubled)):
-        monkeypatch.setattr(quarantine, "_give_back", bug)
+        monkeypatch.setattr(quarantine, "give_back", bug)
         planted = Meter()
         gateway = make([planted], f"planted {number}", rating_w=RATING_W)
         with pytest.raises(AssertionError):

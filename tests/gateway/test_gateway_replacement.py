@@ -241,7 +241,7 @@ def test_the_sum_notices_a_replacement_that_loses_energy(folder, monkeypatch, bu
         pass
     elif bug == "the final is forgotten":
         monkeypatch.setattr(
-            replacement, "_final", lambda ledger, record, old, encryption: encryption.encrypt_slots(0, 0)
+            replacement, "_final", lambda ledger, record, old, era, known: era.encryption.encrypt_slots(0, 0)
         )
     elif bug == "open windows are not moved":
         monkeypatch.setattr(type(pole.ledger), "windows_read_since", lambda *_: [])

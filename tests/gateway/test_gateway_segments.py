@@ -263,6 +263,7 @@ def test_rows_and_reports_of_the_version_before_are_closed_and_counted(make, met
     db.executescript(
         "DROP TABLE closing_hour; DROP TABLE segments_gone; DROP TRIGGER outbox_added; DROP TRIGGER outbox_decided;"
         "DROP TRIGGER outbox_removed; DROP TABLE outbox_waiting_bytes;"
+        "DROP TABLE paillier_keys; DROP TABLE former_registers; DROP TABLE quarantine_keys;"
         f"PRAGMA user_version={schema.STEPS.index(schema.SEGMENTS)};"
     )
     db.close()

@@ -67,6 +67,9 @@ def test_a_ledger_of_an_earlier_version_comes_forward_with_everything(folder, tm
     for table, rows in held.items():
         if table != "facts":  # the start is counted
             assert pole.ledger.execute(f"SELECT * FROM {table}").fetchall() == rows, table
+    key = pole.place.roster.paillier_key
+    assert pole.ledger.execute("SELECT since, key FROM paillier_keys").fetchall() == [(0, key)]
+    assert pole.ledger.execute("SELECT key FROM quarantine_keys").fetchall() == [(key,)]
     # And it works: what was seen is known, meters go on, what was open is closed, revocations can be kept.
     assert pole.judge(street[1], [replayed], START + 16 * INTERVAL) == ["duplicate"]
     assert pole.judge(street[2], [street[2].reading(START + 14 * INTERVAL, 5)], START + 16 * INTERVAL) == ["stored"]

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "firmware" / "package.json"
 
 
 # Machine code is compiled for a processor that the package is for; elsewhere loops.py takes its place.
-MACHINE_CODE = ("firmware/meter/loops_viper.py",)
+MACHINE_CODE = ("firmware/meter/loops_viper.py", "firmware/meter/loops_viper_two.py")
 
 
 def build(folder, files):

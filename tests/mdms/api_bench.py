@@ -24,6 +24,8 @@ class BenchApi(BenchPages):
         self.tokens = {
             "supplier": add_token(self.store, "supplier", "supplier", 30),
             "third-party": add_token(self.store, "third", "third-party", 30),
+            "operator": add_token(self.store, "operator", "operator", 30),
+            "operator of north": add_token(self.store, "o-north", "operator", 30, ["north"]),
             "auditor": add_token(self.store, "auditor", "auditor", 30),
             "supplier of north": add_token(self.store, "s-north", "supplier", 30, ["north"]),
             "third party of north": add_token(self.store, "t-north", "third-party", 30, ["north"]),

@@ -114,6 +114,8 @@ def in_toml(value):
 def add_users(store):
     add_user(store, "sue", "supplier", PASSWORD)
     add_user(store, "aud", "auditor", PASSWORD)
+    add_user(store, "ope", "operator", PASSWORD)
+    add_user(store, "una", "operator", PASSWORD)
 
 
 class BenchPages:

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 REQUESTS = int(os.environ.get("HUSHMETER_API_REQUESTS", "20000"))
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
-ASKERS = (None, "supplier", "third-party", "auditor", "third party of north")
+ASKERS = (None, "supplier", "operator", "third-party", "auditor", "third party of north")
 # What has too few different requests to fill its share leaves the rest to these.
 ENDLESS = ("/api/v1/reports", "/api/v1/neighbourhoods/{name}/loads", "/api/v1/bills")
 

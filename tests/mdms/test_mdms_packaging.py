@@ -47,7 +47,13 @@ def test_every_process_is_walled_in_and_runs_a_command_that_there_is(unit):
 
 
 def test_there_is_a_unit_for_every_process():
-    assert {unit.stem.removeprefix("hushmeter-mdms-") for unit in UNITS} == {"serve", "worker", "keyholder", "prune"}
+    assert {unit.stem.removeprefix("hushmeter-mdms-") for unit in UNITS} == {
+        "serve",
+        "worker",
+        "keyholder",
+        "prune",
+        "watch",
+    }
 
 
 def test_the_key_holder_is_another_user_than_the_web_server_and_nothing_reaches_it_by_network():
@@ -55,9 +61,9 @@ def test_the_key_holder_is_another_user_than_the_web_server_and_nothing_reaches_
     assert value("keyholder", "PrivateNetwork") == ["yes"]
     assert value("keyholder", "RestrictAddressFamilies") == ["AF_UNIX"]
     assert value("keyholder", "RuntimeDirectoryMode") == value("keyholder", "StateDirectoryMode") == ["0700"]
-    for other in ("serve", "prune"):
+    for other in ("serve", "prune", "watch"):
         assert "/run/hushmeter-keyholder" in value(other, "InaccessiblePaths")[0]
-    for other in ("serve", "worker", "prune"):
+    for other in ("serve", "worker", "prune", "watch"):
         assert "/var/lib/hushmeter-keyholder" in value(other, "InaccessiblePaths")[0]
 
 
@@ -83,4 +89,4 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path):
 
 def test_the_users_of_the_units_are_made():
     made = set(re.findall(r"^u (\S+) ", (PACKAGING / "hushmeter-mdms.sysusers.conf").read_text(), re.M))
-    assert made == {user for unit in ("serve", "worker", "keyholder", "prune") for user in value(unit, "User")}
+    assert made == {user for unit in ("serve", "worker", "keyholder", "prune", "watch") for user in value(unit, "User")}

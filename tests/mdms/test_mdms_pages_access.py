@@ -18,6 +18,14 @@ SUPPLIERS = (
     "/supplier/neighbourhoods/north/loads.json",
     "/supplier/bills",
 )
+OPERATORS = (
+    "/operator/",
+    "/operator/neighbourhoods/north/",
+    "/operator/alarms",
+    "/operator/requests",
+    "/operator/requests/new/meter",
+    "/operator/log",
+)
 AUDITORS = ("/auditor/",)
 
 
@@ -26,9 +34,10 @@ def customers(account):
 
 
 def test_every_page_is_for_its_role_alone(pages):
-    doors = {"supplier": SUPPLIERS, "auditor": AUDITORS, "customer": customers(pages.me.account)}
+    doors = {"supplier": SUPPLIERS, "operator": OPERATORS, "auditor": AUDITORS, "customer": customers(pages.me.account)}
     clients = {
         "supplier": pages.signed_in("sue"),
+        "operator": pages.signed_in("ope"),
         "auditor": pages.signed_in("aud"),
         "customer": pages.as_customer(pages.me),
         "nobody": pages.client(),
@@ -53,12 +62,12 @@ def test_no_route_is_forgotten(pages):
         "pages.static",
         "ingest.accept_reports",
     }
-    free |= {"health.healthz", "health.readyz", "portal.home", "portal.challenge", "portal.answer"}
+    free |= {"health.healthz", "health.readyz", "portal.home", "portal.new_key", "portal.challenge", "portal.answer"}
     free |= {"portal.honesty", "portal.script_hashes"}  # what everyone may know
     free |= {"ingest.tell_standing"}  # it answers what a rostered concentrator signed
     free |= {"reference.openapi", "reference.docs", "reference.static"}
     for rule in pages.app.url_map.iter_rules():
-        guarded = rule.endpoint.startswith(("supplier.", "auditor.", "portal.own.", "api_"))
+        guarded = rule.endpoint.startswith(("supplier.", "operator.", "auditor.", "portal.own.", "api_"))
         assert guarded or rule.endpoint in free, rule.endpoint
 
 
@@ -152,7 +161,18 @@ def test_reports_need_neither_host_nor_token(pages):
 
 
 @pytest.mark.parametrize(
-    "url", ["/login", "/logout", "/auditor/again", "/portal/challenge.json", "/portal/answer.json"]
+    "url",
+    [
+        "/login",
+        "/logout",
+        "/auditor/again",
+        "/operator/conflicts/x/handled",
+        "/operator/requests/new/meter",
+        "/operator/requests/export",
+        "/operator/requests/x/approve",
+        "/portal/challenge.json",
+        "/portal/answer.json",
+    ],
 )
 def test_every_form_needs_its_token(pages, url):
     client = pages.signed_in("aud")
@@ -175,6 +195,7 @@ def test_every_answer_has_the_headers(pages):
     urls = (
         "/",
         *SUPPLIERS,
+        *OPERATORS,
         "/auditor/",
         "/login",
         "/portal/",

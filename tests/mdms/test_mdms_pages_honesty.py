@@ -72,9 +72,11 @@ def test_no_script_is_left_out_and_no_page_names_another(pages):
     assert names == {
         path.relative_to(static).as_posix() for path in static.rglob("*") if path.suffix in (".js", ".mjs")
     }
-    home = pages.client().get("/portal/").text
-    assert re.findall(r'<script[^>]* src="([^"]+)"', home) == ["/static/portal.js"]
-    assert home.count("<script") == 1
+    for address, script in (("/portal/", "portal.js"), ("/portal/new-key", "ceremony.js")):
+        page = pages.client().get(address).text
+        assert re.findall(r'<script[^>]* src="([^"]+)"', page) == [f"/static/{script}"]
+        assert page.count("<script") == 1
+        assert f"<code>{script}</code>" in pages.client().get("/portal/honesty").text
     for name in names:
         for other in re.findall(r'(?:from|import|URL\()\s*\(?"(\./[^"]+)"', (static / name).read_text()):
             assert ((static / name).parent / other).resolve().relative_to(static).as_posix() in names, (name, other)

@@ -7,7 +7,7 @@ import pytest
 from mdms_bench import APRIL, DAY, DEPLOYMENT, INTERVAL, MARCH, METERS, ManualClock, energy, pseudonym
 from sqlalchemy.exc import OperationalError
 
-from mdms import releases
+from mdms import asking
 from mdms.ingest.admission import admit
 from mdms.ingest.judgement import judge
 from mdms.keyholder.client import KeyHolderUnavailable
@@ -176,7 +176,6 @@ def test_a_key_holder_that_is_away_delays_and_loses_nothing(utility, north):
 
 def test_an_answer_that_is_lost_on_the_way_is_repeated(utility, north):
     utility.receive(north.load(), *north.windows(MARCH, MARCH + DAY))
-    utility.worker._keyholder.cut = None
     real, lost = utility.line.ask, []
 
     def lossy(message):
@@ -341,7 +340,7 @@ def test_a_day_goes_through_in_few_questions(utility, north):
 
 
 def test_a_request_is_no_longer_than_the_key_holder_takes(utility, north, monkeypatch):
-    monkeypatch.setattr(releases, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(asking, "MOST_BYTES", 20_000)
     for meter in range(5):
         utility.receive(*north.windows(MARCH, MARCH + 2 * DAY, meter))
     assert utility.settle(MARCH + 2 * DAY)
@@ -447,7 +446,7 @@ def test_a_key_holder_that_answers_nonsense_is_asked_again(utility, north):
 @pytest.mark.parametrize("limit", ["MAX_DOCUMENTS", "MOST_BYTES_OF_A_BILL"])
 def test_a_bill_that_no_request_can_carry_is_held_back_alone(utility, north, monkeypatch, capsys, limit):
     sizes = [len(document.content) for document in north.windows(MARCH, MARCH + DAY)]
-    monkeypatch.setattr(releases, limit, 7 if limit == "MAX_DOCUMENTS" else sum(sizes) - 1)
+    monkeypatch.setattr(asking, limit, 7 if limit == "MAX_DOCUMENTS" else sum(sizes) - 1)
     utility.receive(*north.windows(MARCH, MARCH + DAY), north.load())
     assert utility.settle(MARCH + DAY)
     assert [load.status for load in utility.store.loads()] == ["released"]

@@ -2,11 +2,14 @@
 
 import copy
 import pickle
+import secrets
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import gmpy2
 import pytest
 
 from paillier import BadProof, Claim, DecryptionFailed, proofs, verify_decryption, verify_decryptions
+from paillier.private.key import PrivateKey
 from paillier.private.proving import Prover
 
 CONTEXT = b"release 2026-03-01, bills"
@@ -169,3 +172,93 @@ def test_a_refusal_shows_no_number(prover, claims):
         prover.prove([claims[0]._replace(message=77777)], CONTEXT)
     assert not any(character.isdigit() for character in str(caught.value))
     assert caught.value.__cause__ is None
+
+
+# --- Many roots, verified together ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+def test_many_roots_are_those_of_one_by_one(prover, claims, threads):
+    one_by_one = [prover.root(claim) for claim in claims]
+    assert prover.roots(claims) == prover.roots(claims, executor=threads) == one_by_one
+    assert all(type(root) is int for root in prover.roots(claims))
+
+
+def test_a_key_of_other_primes_has_its_roots_verified_one_by_one(encryptor, monkeypatch):
+    """A sign lost modulo a prime that is 1 mod 4 does not show in the symbol."""
+    primes = [p for p in (gmpy2.next_prime(2**256 + 1000 * k) for k in range(60)) if p % 4 == 1][:2]
+    key = PrivateKey(*map(int, primes))
+    prover = Prover(key)
+    claims = [Claim(int((1 + 5 * key.public.n) * pow(7 + k, key.public.n, key.public.n**2)), 5) for k in range(3)]
+    claims = [claim._replace(ciphertext=claim.ciphertext % key.public.n**2) for claim in claims]
+    assert prover.roots(claims) == [7, 8, 9]
+    monkeypatch.setattr(Prover, "_check_roots", None)  # it is not asked
+    assert prover.roots(claims) == [7, 8, 9]
+    break_half(monkeypatch, key.p)
+    with pytest.raises(DecryptionFailed):
+        prover.roots(claims)
+
+
+@pytest.mark.parametrize("half", ["p", "q"])
+def test_of_many_roots_none_leaves_where_a_fault_has_touched_one(prover, private_key, claims, monkeypatch, half):
+    break_half(monkeypatch, getattr(private_key, half))
+    with pytest.raises(DecryptionFailed):
+        prover.roots(claims)
+    verify_decryption(prover.public_key, claims[2], prover.roots(claims)[2], CONTEXT)
+
+
+@pytest.mark.parametrize("half", ["p", "q"])
+@pytest.mark.parametrize("signs", [(0,), (0, 1), (0, 1, 2)])
+def test_a_sign_that_is_lost_modulo_one_prime_is_always_noticed(prover, private_key, claims, monkeypatch, half, signs):
+    """Weights alone notice it for an odd one only; even weights are drawn here, so they never do."""
+    n, p, q = private_key.public.n, private_key.p, private_key.q
+    minus_one = {"p": int(gmpy2.invert(q, p) * 2 * q), "q": int(gmpy2.invert(p, q) * 2 * p)}[half]
+    wrong = (1 - minus_one) % n  # -1 modulo one prime, 1 modulo the other
+    assert {wrong % p, wrong % q} == ({1, p - 1} if half == "p" else {1, q - 1})
+    real = Prover._root
+    calls = []
+
+    def without_sign(self, x):
+        calls.append(x)
+        return real(self, x) * (wrong if len(calls) - 1 in signs else 1) % n
+
+    monkeypatch.setattr(Prover, "_root", without_sign)
+    monkeypatch.setattr(secrets, "randbits", lambda bits: 2**126)
+    with pytest.raises(DecryptionFailed):
+        prover.roots(claims)
+    # Planted: without the symbols these roots leave, and one gcd factors the key.
+    calls.clear()
+    monkeypatch.setattr(gmpy2, "jacobi", lambda a, n: 1)
+    root = prover.roots(claims)[0]
+    assert gmpy2.gcd(pow(root, n, n) - claims[0].ciphertext, n) in (p, q)
+
+
+def test_two_faults_that_cancel_out_are_noticed_by_the_weights(prover, claims, monkeypatch):
+    """One root times two and another by two: with equal weights the product is right."""
+    n = prover.public_key.n
+    real, calls = Prover._root, []
+
+    def doubled(self, x):
+        calls.append(x)
+        return int(real(self, x) * {1: 4, 2: gmpy2.invert(4, n)}.get(len(calls), 1) % n)
+
+    monkeypatch.setattr(Prover, "_root", doubled)
+    with pytest.raises(DecryptionFailed):
+        prover.roots(claims)
+    calls.clear()
+    monkeypatch.setattr(secrets, "randbits", lambda bits: 12345)
+    assert prover.roots(claims)  # planted: weights that are known beforehand
+    assert len(calls) == 3
+
+
+def test_many_roots_are_of_claims_in_their_ranges_and_by_threads_alone(prover, claims):
+    for bad in ([], [claims[0]._replace(ciphertext=0)], [claims[0], claims[1]._replace(message=prover.public_key.n)]):
+        with pytest.raises(BadProof):
+            prover.roots(bad)
+    with ProcessPoolExecutor(1) as processes, pytest.raises(TypeError, match="process"):
+        prover.roots(claims, executor=processes)

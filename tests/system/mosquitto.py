@@ -77,7 +77,7 @@ class Authority:
 class Mosquitto:
     """One broker; `passwords` is {user: password}. It listens on the same port whenever it is started."""
 
-    def __init__(self, passwords, *, host="localhost"):
+    def __init__(self, passwords, *, host="localhost", access=ACCESS):
         self.folder = Path(tempfile.mkdtemp(prefix="hushmeter-mosquitto-"))
         self.authority = Authority()
         self.ca = self.authority.write(self.folder / "ca.pem")
@@ -87,7 +87,7 @@ class Mosquitto:
         words = self.folder / "passwords"
         words.write_text("".join(f"{user}:{password}\n" for user, password in passwords.items()))
         subprocess.run([program("mosquitto_passwd"), "-U", str(words)], check=True)
-        (self.folder / "access").write_text(ACCESS)
+        (self.folder / "access").write_text(access)
         (self.folder / "mosquitto.conf").write_text(
             f"listener {self.port} 127.0.0.1\n"
             f"certfile {self.folder}/server.pem\nkeyfile {self.folder}/server.key\n"

@@ -22,11 +22,11 @@ PATIENCE_S = 60
 class Served:
     """`python -m mdms serve` on a free port of loopback, with pages, two users and two customers."""
 
-    def __init__(self, bench, folder):
+    def __init__(self, bench, folder, **more):
         self.bench, self.folder = bench, folder
         self.me, self.other = (Customer(bench.north, meter) for meter in (0, 1))
         config, _ = bench.write(folder)
-        configure_pages(bench, folder, config, (self.me, self.other))
+        configure_pages(bench, folder, config, (self.me, self.other), **more)
         self.store = Store(f"sqlite:///{folder / 'mdms.sqlite3'}")
         add_users(self.store)
         self._errors = folder / "serve.stderr"

@@ -1,6 +1,8 @@
 """What the browser works out of opened rows: windows and prices as the protocol has them, bills checked, files made."""
 
 import csv
+import json
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +13,15 @@ import pytest
 from greenbutton_objects.parse import parse_feed
 from mdms_bench import DAY, MARCH
 from portal_page import count, sign_in
+from publication_bench import Line
 from tariff_bench import day_and_night
 from year import minute_mwh, store_minutes
 
 from mdms.billing import BillSum
 from mdms.billing.money import cost
+from mdms.releases import ReleaseWorker
 from mdms.store import Bill
-from protocol.windows import window_of
+from protocol.windows import WINDOW_S, window_of
 
 DAYS = 31
 MODULES = "const from = (name) => import(new URL('/static/' + name, location.href).href);"
@@ -95,6 +99,92 @@ def test_a_bill_is_checked_against_the_own_rows(page, served, tmp_path, off_mwh,
     cells = [cell.text for cell in page.all("#check-rows tr:last-child td")]
     assert cells[1] == f"{whole / 1e6:.3f}"
     assert cells[2] == f"{sum(imports) / 1e6:.3f}"
+
+
+@pytest.fixture
+def billed(served, tmp_path):
+    """March, sealed by the meter, added up by the concentrator and released by a real key holder."""
+    north = served.bench.north
+    imports = store_minutes(served, served.me, MARCH, DAYS * 1440)
+    a_window = WINDOW_S // 60
+    found = [
+        north.window(MARCH + at * 60, 0, sum(imports[at : at + a_window])) for at in range(0, len(imports), a_window)
+    ]
+    found += north.windows(MARCH, MARCH + DAYS * DAY, 1)
+    for first in range(0, len(found), 100):
+        served.ingest(*found[first : first + 100])
+    holder = served.bench.holder(tmp_path, MARCH + DAYS * DAY)
+    worker = ReleaseWorker(served.store, served.bench.book, Line(holder), threading.Event())
+    assert worker.settle(MARCH + DAYS * DAY)
+    holder.close()
+    return imports
+
+
+def test_the_key_holders_proof_of_a_bill_is_verified_in_the_browser(page, served, billed, tmp_path):
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: count(page) == len(billed))
+    page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
+    page.wait(lambda: "Proved: " in (page.text("#check-proof") or ""))
+    assert "your 248 windows with energy, signed by your street's concentrator" in page.text("#check-proof")
+    assert "Equal" in page.text("#check-verdict")
+    proof = page.run(
+        "return await (await fetch(`/portal/accounts/${given[0]}/bills/${given[1]}/proof.json`)).json()",
+        served.me.account,
+        MARCH,
+    )
+    # The neighbour's bill was proved in the same batch, and nothing of it comes here.
+    assert served.other.account not in json.dumps(proof)
+    code = MODULES + TAMPER
+    assert page.run(code, proof, served.me.account, sorted(FORGERIES)) == FORGERIES
+
+
+FORGERIES = {
+    "another energy": "a sum is not what your windows contain",
+    "energy moved to the export": "a sum is not what your windows contain",
+    "another root": "a sum is not what your windows contain",
+    "a window left out": "a sum is not what your windows contain",
+    "a window twice": "a window stands in two sums",
+    "another window's name": "a window is not the one that was named",
+    "another signature": "a window's signature is false",
+    "another signer": "a window is signed by a stranger",
+    "another account": "a window is another customer's",
+    "no modulus": "a sum is under a key that no roster names",
+    "root of zero": "a root is out of range",
+    "nothing": "proved",
+}
+TAMPER = """
+    const { verifyProof } = await from("proving.js");
+    const [honest, account, names] = given;
+    const swap = (text) => (text[0] === "A" ? "B" : "A") + text.slice(1);
+    const ways = {
+      "another energy": (it) => { it.sums[0].import_mwh++; },
+      "energy moved to the export": (it) => { it.sums[0].import_mwh--; it.sums[0].export_mwh++; },
+      "another root": (it) => { it.sums[0].root = it.sums[0].root.slice(0, -4) + swap(it.sums[0].root.slice(-4)); },
+      "a window left out": (it) => { it.sums[0].documents.pop(); },
+      "a window twice": (it) => { it.sums[0].documents.push(it.sums[0].documents[0]); },
+      "another window's name": (it) => {
+        const [a, b] = it.sums[0].documents;
+        [it.reports[a], it.reports[b]] = [it.reports[b], it.reports[a]];
+      },
+      "another signature": (it) => {
+        const one = it.reports[it.sums[0].documents[3]];
+        one.signature = swap(one.signature);
+      },
+      "another signer": (it) => { for (const name in it.signers) it.signers[name] = swap(it.signers[name]); },
+      "another account": () => {},
+      "no modulus": (it) => { it.sums[0].n = null; },
+      "root of zero": (it) => { it.sums[0].root = "AAAA"; },
+      "nothing": () => {},
+    };
+    const said = {};
+    for (const name of names) {
+      const it = structuredClone(honest);
+      ways[name](it);
+      const who = name === "another account" ? "A".repeat(22) : account;
+      said[name] = await verifyProof(it, who).then(() => "proved", (error) => error.message);
+    }
+    return said;
+"""
 
 
 def test_energy_of_a_gap_belongs_to_the_window_that_ends_it(page, served):

@@ -11,6 +11,7 @@ from portal_page import count, mwh, sign_in
 
 from mdms.store import Bill
 from protocol.documents import to_base64url
+from protocol.envelopes import fingerprint
 
 DAY_START = MARCH + 2 * DAY
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
@@ -21,7 +22,9 @@ def page(browser, served):
     browser.fresh()
     yield browser
     assert browser.complaints() == []
-    assert [url for url, _ in browser.requests() if not url.startswith((served.url, "about:"))] == []
+    # The picture in a field for a day is the browser's own, and comes from nowhere.
+    known = (served.url, "about:", "data:image/svg+xml;")
+    assert [url for url, _ in browser.requests() if not url.startswith(known)] == []
 
 
 def energies(count):
@@ -363,3 +366,33 @@ def test_no_page_is_wider_than_its_window(page, served, tmp_path, width):
             assert not page.driver.execute_script(wide), url
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+# --- The operator -----------------------------------------------------------------------------------------------
+
+
+def test_an_operator_proposes_a_meter_and_a_second_one_approves(page, served):
+    served.ingest(served.bench.north.load())
+    as_user(page, served, "ope")
+    page.wait(lambda: "No load for" in page.text("main"))
+    page.open(f"{served.url}/operator/requests/new/meter")
+    customer = served.me.key.public_key()
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 40 * DAY))
+    for name, text in (
+        ("title", "48534d0102030405"),
+        ("customer", customer.export_key(format="PEM")),
+        ("fingerprint", fingerprint(customer)),
+    ):
+        page.find(f"#{name}").send_keys(text)
+    page.driver.execute_script("document.getElementById('since').value = arguments[0]", day)
+    page.find("form.card button").click()
+    page.wait(lambda: "another operator must approve" in page.text("main"))
+    here = page.driver.current_url
+    page.driver.delete_all_cookies()
+    as_user(page, served, "una")
+    page.open(here)
+    assert fingerprint(customer) in page.text("main")
+    page.find("main form button").click()
+    page.wait(lambda: "Approved, to be exported" in page.text("main"))
+    for url in ("/operator/", "/operator/neighbourhoods/north/", "/operator/alarms", "/operator/log"):
+        page.open(served.url + url)

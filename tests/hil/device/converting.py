@@ -8,7 +8,7 @@ from firmware.board import rp2
 
 def run(renews):
     if renews:
-        rp2._RENEW = 1 << 31
+        rp2.Converter.renew_at = 1 << 31
     converter = rp2.Converter(2, 2000)
     buffer = array("H", bytes(4 * 600))
     began = time.ticks_us()
