@@ -61,7 +61,9 @@ def serve_pages(app: Flask, config: MdmsConfig, store: Store, book: RosterBook, 
     statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
     app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
     looked = Looked(log, index, book, store)
-    app.register_blueprint(portal_routes(store, book, origins, pricing, statements, limiter, config.deployment, looked))
+    app.register_blueprint(
+        portal_routes(store, book, origins, pricing, statements, limiter, config.deployment, looked, config.detail_days)
+    )
     app.register_blueprint(operator_routes(config, store, book, _signed(config, store, book)))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)

@@ -16,6 +16,7 @@ from ..reasons import words
 from ..rosters import RosterBook
 from ..statements.pages import SECONDS, StatementPages
 from ..store import Bill, Store
+from .choices import choice_routes
 from .looked import Looked, looked_routes
 from .proofs import proof_of
 from .questions import bills_of
@@ -23,7 +24,13 @@ from .rows import row_routes
 
 
 def own_objects(
-    store: Store, book: RosterBook, pricing: Pricing, statements: StatementPages, deployment: str, looked: Looked
+    store: Store,
+    book: RosterBook,
+    pricing: Pricing,
+    statements: StatementPages,
+    deployment: str,
+    looked: Looked,
+    detail_days: int,
 ) -> Blueprint:
     """Return the blueprint of one customer's objects; another's do not exist for it."""
     own = Blueprint("own", __name__, url_prefix="/accounts/<account>")
@@ -94,6 +101,7 @@ def own_objects(
 
     row_routes(own, store)
     looked_routes(own, looked)
+    choice_routes(own, store, detail_days)
     return own
 
 

@@ -47,6 +47,7 @@ def portal_routes(
     limiter: Limiter,
     deployment: str,
     looked: Looked,
+    detail_days: int,
 ) -> Blueprint:
     """Return the blueprint of the customer's door."""
     routes = Blueprint("portal", __name__, url_prefix="/portal")
@@ -82,7 +83,7 @@ def portal_routes(
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
     honesty_routes(routes, read_bundle(), origins)
-    routes.register_blueprint(own_objects(store, book, pricing, statements, deployment, looked))
+    routes.register_blueprint(own_objects(store, book, pricing, statements, deployment, looked, detail_days))
     return routes
 
 

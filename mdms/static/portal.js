@@ -4,6 +4,7 @@
 import { ask, keepAsking, send, SignedOut } from "./asking.js";
 import { showBills } from "./bills.js";
 import { toBase64url } from "./bytes.js";
+import { offerChoices } from "./choices.js";
 import { fingerprint, KeyFileError } from "./keyfile.js";
 import { chooseWay, showKept, typedKeys } from "./keyforms.js";
 import { keep } from "./keystore.js";
@@ -121,6 +122,7 @@ function show(keys, envelope, zone, own) {
   };
   keepAsking(async () => showBills(await ask(`${own}bills.json`), check), () => {}, { every: BILLS_MS });
   keepAsking(async () => showLooked(await ask(`${own}releases.json`)), () => {}, { every: RELEASES_MS });
+  offerChoices(() => ask(`${own}detail.json`), (name, body) => send(`${own}${name}`, body, csrfToken)).catch(() => {});
 }
 
 /** Return a function that asks a worker: each question has a name, which its answer carries. */

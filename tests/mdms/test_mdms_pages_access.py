@@ -30,7 +30,9 @@ AUDITORS = ("/auditor/",)
 
 
 def customers(account):
-    return tuple(f"/portal/accounts/{account}/{name}.json" for name in ("envelope", "rows", "bills", "releases"))
+    return tuple(
+        f"/portal/accounts/{account}/{name}.json" for name in ("envelope", "rows", "bills", "releases", "detail")
+    )
 
 
 def test_every_page_is_for_its_role_alone(pages):

@@ -4,7 +4,10 @@ import subprocess
 
 import pytest
 from mdms_bench import APRIL, DAY, MARCH
-from portal_page import sign_in
+from portal_page import count, sign_in
+from sqlalchemy import select
+
+from mdms.tables import detail_rows
 
 
 @pytest.fixture
@@ -48,3 +51,26 @@ def test_the_customer_sees_who_looked_and_that_the_log_holds(page, served, bench
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: "does not verify" in page.text("#log-said"))
     assert page.find("#log-said").get_attribute("class") == "warn"
+
+
+def test_the_customer_keeps_fewer_days_and_erases_after_typing_it(page, served, tmp_path):
+    for customer in (served.me, served.other):
+        served.ingest(customer.segment([customer.row(MARCH + at * 60, 5) for at in range(1, 4)]))
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: "3 sealed rows of yours lie here" in page.text("#detail-kept"))
+    page.find("#keep-days").clear()
+    page.find("#keep-days").send_keys("30")
+    page.find("#keep-form button").click()
+    page.wait(lambda: "kept for 30 days, as you decided" in page.text("#detail-kept"))
+    page.all("details summary")[-1].click()
+    page.find("#erase-typed").send_keys("erase my detai")
+    assert not page.find("#erase").is_enabled()
+    page.find("#erase-typed").send_keys("l")
+    page.find("#erase").click()
+    page.wait(lambda: "3 rows were erased" in page.text("#detail-said"))
+    assert page.text("#detail-kept").startswith("0 sealed rows")
+    left = served.store.ask(select(detail_rows.c.pseudonym))
+    assert [row.pseudonym for row in left] == [served.other.account] * 3
+    # The page stays open, and what comes from now on still appears in it.
+    served.ingest(served.me.segment([served.me.row(MARCH + 600, 5)]))
+    page.wait(lambda: count(page) == 4)
