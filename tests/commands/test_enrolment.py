@@ -222,3 +222,11 @@ def test_who_moves_out_ends_where_the_next_tenant_begins(deployed, passphrase_fi
     assert book.tenancy(former.pseudonym).until == later
     new = [tenancy for tenancy in book.tenancies() if tenancy.since == later]
     assert [(tenancy.until, tenancy.pseudonym == former.pseudonym) for tenancy in new] == [(None, False)]
+    # Another family moves at the same moment; and nobody leaves who has only just come.
+    second = next(member for member in book.versions("north")[0].members if member.pseudonym != former.pseudonym)
+    for leaving, title, code in ((second.pseudonym, "48534d01020304fe", 0), (new[0].pseudonym, "48534d01020304fd", 2)):
+        changes = {"--title": title, "--since": later, "--moves-out": leaving}
+        assert run(enrol.main, enrolment(deployed, passphrase_file, **changes)).exit_code == code
+    book = load_rosters(folder, "town", operator)
+    assert [book.tenancy(gone).until for gone in (former.pseudonym, second.pseudonym)] == [later] * 2
+    assert len([tenancy for tenancy in book.tenancies() if tenancy.since == later]) == 2
