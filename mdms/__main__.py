@@ -224,6 +224,16 @@ def publish(path: Path, day: datetime | None, bills_of: datetime | None, key_pro
         click.echo(f"mdms: {done.unproved} sums were released without a proof, and are left out", err=True)
 
 
+@cli.command("bundle-hash")
+@click.option("--list", "each", is_flag=True, help="Print the hash of every script instead, as sha256sum does.")
+def bundle_hash(each: bool) -> None:
+    """Print the SHA-256 of the scripts that browsers get, to be published elsewhere than on the server."""
+    from .portal.bundle import read_bundle
+
+    bundle = read_bundle()
+    click.echo(bundle.listing() if each else bundle.hash, nl=not each)
+
+
 @cli.command("bill-run")
 @click.option(
     "--period",
@@ -324,7 +334,7 @@ def add_user(path: Path, name: str, role: str, password_file: Path | None) -> No
 @click.option("--keep-days", type=int, help="How many days to keep; otherwise detail_days of the configuration.")
 @_config_option
 def prune(path: Path, keep_days: int | None) -> None:
-    """Delete customers' sealed rows that are older than the deployment keeps. Reports, sums and bills stay.
+    """Delete customers' sealed rows older than the deployment or their customer keeps. Reports, sums and bills stay.
 
     Run it daily. It may run beside everything else, be killed anywhere and be run again.
     """
@@ -334,6 +344,7 @@ def prune(path: Path, keep_days: int | None) -> None:
     from .operation.chores import note_done
     from .operation.prune import first_kept
     from .operation.prune import prune as delete
+    from .retention import first_kept_by_choice
     from .rosters import load_rosters
 
     config = load_mdms_config(path)
@@ -342,9 +353,15 @@ def prune(path: Path, keep_days: int | None) -> None:
         raise click.UsageError(f"--keep-days must be {LEAST_DETAIL_DAYS} or more")
     book = load_rosters(config.rosters, config.deployment, config.operator_key)
     with _open_store(config) as store:
-        deleted = delete(store, book, first_kept(time.time(), days))
-        note_done(store, "prune", int(time.time()), f"{deleted} rows older than {days} days deleted")
-    click.echo(f"mdms: {deleted} rows older than {days} days deleted", err=True)
+        now = time.time()
+        deleted = delete(store, book, first_kept(now, days), own=first_kept_by_choice(store, now))
+        note_done(
+            store,
+            "prune",
+            int(time.time()),
+            f"{deleted} rows older than {days} days, or than their customers keep them, deleted",
+        )
+    click.echo(f"mdms: {deleted} rows older than {days} days, or than their customers keep them, deleted", err=True)
 
 
 @cli.command("check")

@@ -24,6 +24,7 @@ from . import formats
 from .accounts.origins import Origins
 from .accounts.routes import account_routes
 from .accounts.sessions import LONGEST_S, keep_sessions, who
+from .auditor.log_index import LogIndex
 from .auditor.log_reader import LogReader
 from .auditor.routes import auditor_routes
 from .config import MdmsConfig
@@ -32,6 +33,7 @@ from .errors import CannotStart
 from .ingest.routes import answer_json
 from .operator.in_force import Signed
 from .operator.routes import operator_routes
+from .portal.looked import Looked
 from .portal.routes import portal_routes
 from .pricing import Pricing
 from .problems import problem_of
@@ -61,13 +63,16 @@ def serve_pages(
     _prepare_sessions(app, _read_key(config.session_key), origins, store)
     CSRFProtect(app).exempt(app.blueprints["ingest"])
     limiter = Limiter(get_remote_address, app=app, storage_uri="memory://", headers_enabled=True)
-    log = LogReader(config.release_log, config.deployment, config.log_key) if config.release_log else None
+    index = LogIndex(book)
+    log = LogReader(config.release_log, config.deployment, config.log_key, index) if config.release_log else None
     app.register_blueprint(Blueprint("pages", __name__, static_folder="static", static_url_path="/static"))
     app.register_blueprint(account_routes(store, limiter))
     statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
     app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
+    looked = Looked(log, index, book, store)
+    days = config.detail_days
     app.register_blueprint(
-        portal_routes(store, book, origins, pricing, statements, limiter, config.deployment, earlier)
+        portal_routes(store, book, origins, pricing, statements, limiter, config.deployment, earlier, looked, days)
     )
     app.register_blueprint(operator_routes(config, store, book, _signed(config, store, book)))
     app.register_blueprint(auditor_routes(log, book))

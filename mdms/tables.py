@@ -288,3 +288,27 @@ operator_log = Table(
     Column("about", NAME, nullable=False),
     Column("said", String(200), nullable=False),
 )
+
+# What a customer decided about the own rows; without a row the deployment's own days count.
+detail_choices = Table(
+    "detail_choices",
+    metadata,
+    Column("pseudonym", PSEUDONYM, primary_key=True),
+    Column("keep_days", Integer),
+    # The day (epoch) of the last erasure: rows of earlier days that still come are deleted by `prune`.
+    Column("erased_before", Integer),
+    # The highest arrival of rows that are gone, so that numbers go on where an open page stands.
+    Column("last_arrival", BigInteger, nullable=False),
+)
+
+# The same as it was decided, for the customer to look at. Rows are added and never changed; no reading is in them.
+detail_log = Table(
+    "detail_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pseudonym", PSEUDONYM, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("did", String(16), nullable=False),
+    # The days that are kept (0: the deployment's), or the rows that were deleted.
+    Column("number", BigInteger, nullable=False),
+)

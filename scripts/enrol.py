@@ -76,12 +76,14 @@ def enrol(
     meters: Sequence[NewMeter],
     operator: EccKey,
     deliver: Deliver | None = None,
+    moves_out: str | None = None,
 ) -> list[str]:
     """Enrol meters into a neighbourhood from ``terms.since`` on; returns their pseudonyms.
 
     Hand out a roster before its ``since``: enrolling more from the same moment on replaces it by its next version.
     Writes a file for each meter, one for its concentrator, the customers' envelopes and a new roster; with
-    ``deliver`` no meter's file but what it does with a meter's keys, before anything is written. Raises
+    ``deliver`` no meter's file but what it does with a meter's keys, before anything is written. The account
+    ``moves_out`` ends where these begin: its tenant has moved out. Raises
     DeploymentError and what ``deliver`` raises; nothing is written before everything has been checked.
     """
     known = {place.name: place for place in facts.neighbourhoods}
@@ -102,6 +104,7 @@ def enrol(
         raise DeploymentError(
             f"the roster of {terms.neighbourhood} is made from {before.valid_from} on: enrol from then"
         )
+    staying = _staying(before, terms, moves_out)
     pseudonyms = [meter.pseudonym or to_base64url(secrets.token_bytes(PSEUDONYM_BYTES)) for meter in meters]
     _check_new(folder, pseudonyms)
     roster = Roster(
@@ -115,7 +118,7 @@ def enrol(
         concentrator=before.concentrator if before else place.concentrator,
         paillier_key=place.paillier_key,
         paillier_n=place.paillier_n,
-        members=[*(before.members if before else ()), *(Member(name, terms.since) for name in pseudonyms)],
+        members=[*staying, *(Member(name, terms.since) for name in pseudonyms)],
     )
     zone = roster.tz()
     windows.check_alignment(windows.Span(terms.since, terms.since + 366 * 86400), terms.interval_s, zone)
@@ -127,6 +130,17 @@ def enrol(
         # Two rosters cannot be in force from one moment on: this one has all members of the other, and replaces it.
         roster_path(folder, before).unlink()
     return pseudonyms
+
+
+def _staying(before: Roster | None, terms: Terms, moves_out: str | None) -> list[Member]:
+    members = before.members if before else []
+    leaving = [member for member in members if member.pseudonym == moves_out]
+    # One that begins at the same moment would never have been there: its roster is the one that is replaced.
+    if moves_out is not None and not any(member.since < terms.since for member in leaving):
+        raise DeploymentError(
+            f"no account {moves_out[:64]} of before {terms.since} is on {terms.neighbourhood}'s roster"
+        )
+    return [member for member in members if member not in leaving]
 
 
 def _check_new(folder: Deployment, pseudonyms: Sequence[str]) -> None:
@@ -261,6 +275,7 @@ def random_title() -> bytes:
 @click.option("--passphrase-file", type=click.Path(path_type=Path), help="Otherwise it is asked for.")
 @click.option("--port", "device", help="The meter's serial port: its keys go into it, and into no file.")
 @click.option("--replace-enrolment", is_flag=True, help="With --port: give up the meter that it is.")
+@click.option("--moves-out", metavar="PSEUDONYM", help="An account that ends there: its tenant moves out.")
 @click.option("--label", type=click.Path(path_type=Path), help="New file for the meter's label, .svg or .png.")
 def main(
     root: Path,
@@ -275,6 +290,7 @@ def main(
     passphrase_file: Path | None,
     device: str | None,
     replace_enrolment: bool,
+    moves_out: str | None,
     label: Path | None,
 ) -> None:
     """Enrol one meter. The customer confirms the printed fingerprint outside the portal."""
@@ -289,10 +305,10 @@ def main(
         if label:
             check_label(label)
         if device is None:
-            (pseudonym,) = enrol(folder, facts, terms, [meter], operator)
+            (pseudonym,) = enrol(folder, facts, terms, [meter], operator, moves_out=moves_out)
         else:
             with meter_on(device, replace_enrolment, console.print) as deliver:
-                (pseudonym,) = enrol(folder, facts, terms, [meter], operator, deliver)
+                (pseudonym,) = enrol(folder, facts, terms, [meter], operator, deliver, moves_out)
         if label:
             write_label(label, meter.system_title.hex(), fingerprint(customer), version())
     except (PortError, DeploymentError, DocumentError, SealedSecretError, ValueError) as error:

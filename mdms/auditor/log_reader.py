@@ -15,6 +15,7 @@ from Crypto.PublicKey.ECC import EccKey
 
 from ..keyholder.log import EMPTY, Head, LogBroken, verify_log
 from ..keyholder.messages import Entry
+from .log_index import LogIndex
 
 A_LOOK_S = 1.0  # machine time that one request spends on verifying what is new
 LONGEST_LINE = 1 << 16
@@ -30,13 +31,14 @@ class LogState:
 
 
 class LogReader:
-    """One exported log. Safe to share between threads."""
+    """One exported log. Safe to share between threads. ``index`` is told of each entry as it is verified."""
 
-    def __init__(self, path: Path, deployment: str, public_key: EccKey | None) -> None:
+    def __init__(self, path: Path, deployment: str, public_key: EccKey | None, index: LogIndex | None = None) -> None:
         assert public_key is not None, "release_log and log_key come together"
         self._path = path
         self._deployment = deployment
         self._key = public_key
+        self._index = index
         self._lock = threading.Lock()
         self._forget()
 
@@ -46,6 +48,8 @@ class LogReader:
         self._end = 0
         self._head = EMPTY
         self._file: tuple[int, int] | None = None
+        if self._index is not None:
+            self._index.forget()
 
     def start_again(self) -> None:
         """Forget what was verified, so that the next look begins with the first entry."""
@@ -69,6 +73,8 @@ class LogReader:
                 self._end += len(line)
                 self._head = verified.head
                 self._names += bytes.fromhex(self._head.hash)
+                if self._index is not None:
+                    self._index.note(verified.entries[0])
                 if time.monotonic() > deadline:
                     return LogState(self._head, False, None)
             return LogState(self._head, True, None)

@@ -8,10 +8,11 @@ once more with its hour, and is stored once. The first to arrive stays; nothing 
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from protocol.reports import DetailSegment, IntervalLoad, ItemVerdict
 
+from ..retention import last_number
 from ..store import Store
 from ..tables import conflicts, detail_rows
 from .entries import Entries, signed
@@ -89,8 +90,7 @@ def _admit_segment(connection: Connection, item: Arrival, segment: DetailSegment
             )
     if not fresh:
         return ItemVerdict(item.id, "duplicate")
-    came = select(func.max(detail_rows.c.arrival)).where(detail_rows.c.pseudonym == segment.pseudonym)
-    last = connection.execute(came).scalar() or 0
+    last = last_number(connection, segment.pseudonym)
     numbered = [{**row, "arrival": last + at} for at, row in enumerate(fresh, start=1)]
     connection.execute(insert(detail_rows), numbered)
     return ItemVerdict(item.id, "stored")

@@ -12,6 +12,7 @@ from functools import lru_cache
 from paillier import ciphertext
 from paillier.errors import BadCiphertext
 from protocol.documents import BadSignature, Document, DocumentError, document_id, from_base64url
+from protocol.keychain import epoch_of
 from protocol.reports import (
     BillingWindow,
     DetailSegment,
@@ -200,7 +201,22 @@ def _segment(name: str, document: Document, report: DetailSegment, book: RosterB
     rows = tuple(_row(text) for text in report.rows)
     if len({row.title for row in rows}) != 1:
         raise _Wrong("rows of more than one meter")
-    return Arrival(name, document, report, rows=rows)
+    return Arrival(name, document, report, rows=_of_the_tenancy(rows, report.pseudonym, book))
+
+
+def _of_the_tenancy(rows: tuple[Row, ...], pseudonym: str, book: RosterBook) -> tuple[Row, ...]:
+    """Leave out what a meter that kept its keys over a move seals for whoever has moved out: it is another's life.
+
+    A row's day alone is in clear, and the last period's row is sealed at the end itself: that day passes.
+    """
+    tenancy = book.tenancy(pseudonym)
+    if tenancy is None or tenancy.until is None:
+        return rows
+    last = epoch_of(tenancy.until)
+    own = tuple(row for row in rows if row.epoch <= last)
+    if not own:
+        raise _Wrong("rows of after the tenancy's end")
+    return own
 
 
 def _row(text: str) -> Row:

@@ -19,6 +19,8 @@ from ..reasons import words
 from ..rosters import RosterBook
 from ..statements.pages import SECONDS, StatementPages
 from ..store import Bill, Store
+from .choices import choice_routes
+from .looked import Looked, looked_routes
 from .proofs import proof_of
 from .questions import bills_of
 from .rows import row_routes
@@ -31,6 +33,8 @@ def own_objects(
     statements: StatementPages,
     deployment: str,
     earlier: Mapping[str, Sequence[Earlier]],
+    looked: Looked,
+    detail_days: int,
 ) -> Blueprint:
     """Return the blueprint of one customer's objects; another's do not exist for it."""
     own = Blueprint("own", __name__, url_prefix="/accounts/<account>")
@@ -101,6 +105,8 @@ def own_objects(
         return answer_json(found)
 
     row_routes(own, store)
+    looked_routes(own, looked)
+    choice_routes(own, store, detail_days)
     return own
 
 

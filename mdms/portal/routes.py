@@ -20,7 +20,10 @@ from ..pricing import Pricing
 from ..rosters import RosterBook
 from ..statements.pages import StatementPages
 from ..store import Store
+from .bundle import read_bundle
 from .challenges import Challenges
+from .honesty import honesty_routes
+from .looked import Looked
 from .own import own_objects
 
 PER_ADDRESS = "60 per minute"
@@ -46,6 +49,8 @@ def portal_routes(
     limiter: Limiter,
     deployment: str,
     earlier: Mapping[str, Sequence[Earlier]],
+    looked: Looked,
+    detail_days: int,
 ) -> Blueprint:
     """Return the blueprint of the customer's door."""
     routes = Blueprint("portal", __name__, url_prefix="/portal")
@@ -80,7 +85,9 @@ def portal_routes(
         # The new session has a token of its own, and the page is not loaded again.
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
-    routes.register_blueprint(own_objects(store, book, pricing, statements, deployment, earlier))
+    honesty_routes(routes, read_bundle(), origins)
+    own = own_objects(store, book, pricing, statements, deployment, earlier, looked, detail_days)
+    routes.register_blueprint(own)
     return routes
 
 

@@ -4,10 +4,12 @@
 import { ask, keepAsking, send, SignedOut } from "./asking.js";
 import { showBills } from "./bills.js";
 import { toBase64url } from "./bytes.js";
+import { offerChoices } from "./choices.js";
 import { fingerprint, KeyFileError } from "./keyfile.js";
 import { chooseWay, showKept, typedKeys } from "./keyforms.js";
 import { keyInLink } from "./keylink.js";
 import { keep } from "./keystore.js";
+import { showLooked } from "./looked.js";
 import { Mine } from "./mine.js";
 import { fetchRows } from "./readings.js";
 import { answerChallenge } from "./sealing.js";
@@ -16,6 +18,7 @@ import { unfit } from "./unfit.js";
 
 const TARIFFS_MS = 3_600_000;
 const BILLS_MS = 10_000;
+const RELEASES_MS = 60_000;
 
 const part = (id) => document.getElementById(id);
 const base = part("portal").dataset.base;
@@ -134,6 +137,8 @@ function show(keys, envelopes, zone, own) {
     return { ...(await question({ check: bill, upTo })), ...proved };
   };
   keepAsking(async () => showBills(await ask(`${own}bills.json`), check), () => {}, { every: BILLS_MS });
+  keepAsking(async () => showLooked(await ask(`${own}releases.json`)), () => {}, { every: RELEASES_MS });
+  offerChoices(() => ask(`${own}detail.json`), (name, body) => send(`${own}${name}`, body, csrfToken)).catch(() => {});
 }
 
 /** Return a function that asks a worker: each question has a name, which its answer carries. */

@@ -203,3 +203,30 @@ def test_a_second_meter_joins_a_new_version_of_the_roster(deployed, passphrase_f
     assert [version.version for version in book.versions("north")] == [2]
     for path in (folder.meters, folder.gateway("gateway-1") / "enrolment"):
         Path(path / f"{title}.json").unlink()
+
+
+def test_who_moves_out_ends_where_the_next_tenant_begins(deployed, passphrase_file, tmp_path):
+    """The last test of this deployment: it takes everybody's first meter off the roster."""
+    facts, folder = ceremony.read_facts(Deployment(deployed / "d")), Deployment(deployed / "d").rosters
+    operator = import_public_key(facts.operator_key)
+    book = load_rosters(folder, "town", operator)
+    [former] = [tenancy for tenancy in book.tenancies() if tenancy.since == SINCE][:1]
+    later = max(tenancy.since for tenancy in book.tenancies()) + 90 * 86_400
+    run = CliRunner().invoke
+    changes = {"--title": "48534d01020304ff", "--since": later}
+    wrong = run(enrol.main, enrolment(deployed, passphrase_file, **changes, **{"--moves-out": "nobody"}))
+    assert (wrong.exit_code, "no account nobody of before" in wrong.output) == (2, True)
+    done = run(enrol.main, enrolment(deployed, passphrase_file, **changes, **{"--moves-out": former.pseudonym}))
+    assert done.exit_code == 0, done.output
+    book = load_rosters(folder, "town", operator)
+    assert book.tenancy(former.pseudonym).until == later
+    new = [tenancy for tenancy in book.tenancies() if tenancy.since == later]
+    assert [(tenancy.until, tenancy.pseudonym == former.pseudonym) for tenancy in new] == [(None, False)]
+    # Another family moves at the same moment; and nobody leaves who has only just come.
+    second = next(member for member in book.versions("north")[0].members if member.pseudonym != former.pseudonym)
+    for leaving, title, code in ((second.pseudonym, "48534d01020304fe", 0), (new[0].pseudonym, "48534d01020304fd", 2)):
+        changes = {"--title": title, "--since": later, "--moves-out": leaving}
+        assert run(enrol.main, enrolment(deployed, passphrase_file, **changes)).exit_code == code
+    book = load_rosters(folder, "town", operator)
+    assert [book.tenancy(gone).until for gone in (former.pseudonym, second.pseudonym)] == [later] * 2
+    assert len([tenancy for tenancy in book.tenancies() if tenancy.since == later]) == 2

@@ -64,7 +64,7 @@ def test_tables_of_before_the_migrations_are_taken_over(url):
 def test_a_second_start_changes_nothing(url):
     for _ in range(2):
         Store(url).close()
-    assert run(url, ("SELECT version_num FROM alembic_version", {})) == [("0007",)]
+    assert run(url, ("SELECT version_num FROM alembic_version", {})) == [("0008",)]
 
 
 def test_a_step_that_fails_leaves_the_version_before(url):

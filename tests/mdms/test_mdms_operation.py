@@ -212,7 +212,7 @@ def test_the_command_keeps_what_the_configuration_says(config, web, north):
     run = CliRunner()
     assert run.invoke(cli, ["prune", "--keep-days", "3", "--config", str(config)]).exit_code == 2
     done = run.invoke(cli, ["prune", "--config", str(config)])
-    assert (done.exit_code, "1 rows older than 400 days deleted" in done.output) == (0, True), done.output
+    assert (done.exit_code, "1 rows older than 400 days, or than" in done.output) == (0, True), done.output
 
 
 def test_tokens_are_made_listed_and_revoked_by_command(config):

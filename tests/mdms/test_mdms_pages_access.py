@@ -30,7 +30,9 @@ AUDITORS = ("/auditor/",)
 
 
 def customers(account):
-    return tuple(f"/portal/accounts/{account}/{name}.json" for name in ("envelope", "rows", "bills"))
+    return tuple(
+        f"/portal/accounts/{account}/{name}.json" for name in ("envelope", "rows", "bills", "releases", "detail")
+    )
 
 
 def test_every_page_is_for_its_role_alone(pages):
@@ -63,6 +65,7 @@ def test_no_route_is_forgotten(pages):
         "ingest.accept_reports",
     }
     free |= {"health.healthz", "health.readyz", "portal.home", "portal.new_key", "portal.challenge", "portal.answer"}
+    free |= {"portal.honesty", "portal.script_hashes"}  # what everyone may know
     free |= {"ingest.tell_standing"}  # it answers what a rostered concentrator signed
     free |= {"reference.openapi", "reference.docs", "reference.static"}
     for rule in pages.app.url_map.iter_rules():

@@ -147,7 +147,7 @@ def test_another_customers_objects_do_not_exist(pages):
     pages.store.keep_bill(Bill(pages.other.account, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"{}")
     client = pages.as_customer(pages.me)
     for account in (pages.other.account, STRANGER, pseudonym("south", 0), "x", "%00", "..%2f" + pages.other.account):
-        for name in ("rows", "envelope", "bills"):
+        for name in ("rows", "envelope", "bills", "releases", "detail"):
             found = client.get(f"/portal/accounts/{account}/{name}.json")
             assert found.status_code == 404, account
             assert pages.other.account not in found.text

@@ -119,7 +119,7 @@ def test_nothing_decrypted_and_no_key_ever_leaves_the_browser(page, served, tmp_
         assert to_base64url(secret) not in text
         assert str(sum(8**at for at in range(9))) not in text
     allowed = re.compile(
-        r"/(portal/(accounts/[\w-]{22}/((rows|envelope|bills|tariffs)\.json|rows\.(bin|events)).*|(challenge|answer)\.json\??)?"
+        r"/(portal/(accounts/[\w-]{22}/((rows|envelope|bills|tariffs|releases|detail)\.json|rows\.(bin|events)).*|(challenge|answer)\.json\??)?"
         r"|static/[\w./-]+)$"
     )
     for url, _ in sent:

@@ -1,0 +1,40 @@
+// Who looked: the key holder's log about this account, as the server read and verified it.
+
+import { line } from "./table.js";
+
+const part = (id) => document.getElementById(id);
+
+/** Show what releases.json says. */
+export function showLooked({ holds, said, head, bills, earlier, street, days }) {
+  part("log-said").textContent = said;
+  part("log-said").className = holds ? "good" : "warn";
+  part("log-head").textContent = head ? `${head.seq} ${head.hash}` : "–";
+  const items = bills.map(entry);
+  if (!items.length) items.push(element("li", "Nobody has asked for a bill of yours yet.", "quiet"));
+  if (earlier) items.push(element("li", `${earlier} earlier entries are not shown here.`, "quiet"));
+  part("log-bills").replaceChildren(...items);
+  part("log-street").textContent = street;
+  part("log-days-box").hidden = !days.length;
+  part("log-days").replaceChildren(
+    ...days.map((day) => line([day.day], [String(day.released), "n"], [day.homes, "n"], [String(day.refused), "n"])),
+  );
+}
+
+function entry({ seq, time, period, released, why, opened, unsafe }) {
+  const item = element("li", "", released ? "released" : "refused");
+  const top = element("div", "", "top");
+  top.append(element("strong", `Bill ${period}`), element("span", released ? "opened" : "refused", "tag"));
+  item.append(top);
+  if (!released) item.append(element("p", why));
+  for (const text of opened) item.append(element("p", text));
+  if (unsafe.length) item.append(element("p", `The key holder ran with ${unsafe.join(", ")}.`, "warn"));
+  item.append(element("p", `${time} · entry ${seq}`, "note"));
+  return item;
+}
+
+function element(name, text, kind = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  made.className = kind;
+  return made;
+}
