@@ -112,6 +112,12 @@ class StandIn:
                 self._tail = (self._tail + data)[-64:]
                 self._at_prompt = self._tail.endswith(PROMPT)
 
+    def _died(self):
+        try:
+            return self._worker.wait(1) != RESET
+        except subprocess.TimeoutExpired:
+            return False
+
     def _reset(self):
         assert self._worker.wait() == RESET, "the interpreter died"
         self.resets += 1
@@ -125,6 +131,11 @@ class StandIn:
             if not self._at_prompt:
                 self._worker.send_signal(signal.SIGINT)
                 self._until_prompt()
+                if not self._at_prompt and self._died():
+                    # The unix port raises a Ctrl-C wherever it stands, within a collection too, and ends by it; a
+                    # chip raises it between two instructions and comes to the prompt.
+                    self._power_off()
+                    self._power_on("none")
             self._buffer = b""
         elif self._raw:
             self._take_raw(byte)

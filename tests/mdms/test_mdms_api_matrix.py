@@ -30,6 +30,8 @@ FREE = {
     "portal.challenge",
     "portal.answer",
     "portal.new_key",
+    "portal.honesty",
+    "portal.script_hashes",
     "ingest.accept_reports",
     "ingest.tell_standing",  # it answers what a rostered concentrator signed
     "health.healthz",
@@ -58,8 +60,8 @@ ASKERS = {
 }
 # There is a forecast only of what has a yesterday, and a form without its token is a 400.
 OPENED = (200, 400, 404)
-# What a customer may lack: this bill was never proved.
-LACKING = {"portal.own.proof": (404,)}
+# What a customer's own request may come to besides 200: a bill that was never proved, a form without its token.
+LACKING = {"portal.own.proof": (404,), "portal.own.keep": (400,), "portal.own.erase_all": (400,)}
 NORTH_ONLY = (
     "token of supplier, north only",
     "token of third-party, north only",
@@ -191,7 +193,9 @@ def is_as_it_should(api, who, rule, whose, answer):
     if ASKERS[who] == "customer":
         foreign = (str(api.other_bill), api.other.account)
         own = LACKING.get(rule.endpoint, (200,))
-        return answer.status_code in ((404,) if whose == "foreign" else own) and not tells(answer, foreign)
+        # A form without its token is refused before anybody looks whose it is.
+        stranger = (404, 400) if 400 in own else (404,)
+        return answer.status_code in (stranger if whose == "foreign" else own) and not tells(answer, foreign)
     if who in NORTH_ONLY:
         if answer.status_code not in ((404,) if whose == "foreign" else OPENED):
             return False
