@@ -10,7 +10,7 @@ from portal_page import count, sign_in
 from year import store_minutes
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-FREE = ("/", "/login", "/portal/", "/portal/new-key", "/docs", "/there-is-no-such-page")
+FREE = ("/", "/login", "/portal/", "/portal/new-key", "/portal/honesty", "/docs", "/there-is-no-such-page")
 DOORS = {
     "sue": (
         "/supplier/",
@@ -92,8 +92,7 @@ def test_the_customers_page_has_no_serious_finding(page, served, axe, tmp_path):
     page.find("#compare").click()
     page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
     page.wait(lambda: page.text("#check-verdict"))
-    for details in page.all("#mine details summary"):
-        details.click()
+    page.driver.execute_script("for (const it of document.querySelectorAll('#mine details')) it.open = true")
     assert findings(page, axe) == []
 
 
