@@ -78,7 +78,7 @@ def own_objects(
                         "why": words(bill.status),
                         "amount": pricing.amount(bill),
                         "page": url_for(".bill", account=account, period_start=bill.period_start),
-                        "proof": url_for(".proof", account=account, period_start=bill.period_start),
+                        "proof": _proof(bill),
                         **_counted(bill, tenancy),
                         "tariff": _name(pricing.tariff(bill)),
                         **_energies(bill),
@@ -121,6 +121,13 @@ def _counted(bill: Bill, tenancy: Tenancy | None) -> dict[str, int]:
 
 def _name(tariff: Tariff | None) -> tuple[str, int] | None:
     return (tariff.name, tariff.version) if tariff else None
+
+
+def _proof(bill: Bill) -> str | None:
+    """Return where a bill's proof is; None where no sum of it has one."""
+    if not any(one.batch for one in bill.sums):
+        return None
+    return url_for(".proof", account=bill.pseudonym, period_start=bill.period_start)
 
 
 def _energies(bill: Bill) -> dict[str, object]:

@@ -132,7 +132,7 @@ function show(keys, envelopes, zone, own) {
   const tariffs = async () => worker.postMessage({ prices: (await ask(`${own}tariffs.json`)).tariffs });
   keepAsking(tariffs, () => {}, { every: TARIFFS_MS });
   const check = async (bill, upTo) => {
-    const proof = await ask(bill.proof).catch(() => null);
+    const proof = bill.proof && (await ask(bill.proof).catch(() => null));
     const proved = proof ? await question({ prove: proof }) : { wrong: "the server has no proof of it" };
     return { ...(await question({ check: bill, upTo })), ...proved };
   };

@@ -283,6 +283,7 @@ def test_bills_are_the_customers_own_with_their_price(pages):
     assert answer["bills"][1]["adjusted"] == 1
     assert answer["bills"][1]["period"] == "2026-03-01 to 2026-03-31"
     assert "joins the next bill" in answer["bills"][0]["why"]
+    assert [bill["proof"] for bill in answer["bills"]] == [None, None]
     assert answer["bills"][1]["import_mwh"] == 1_000_000_000
 
 
