@@ -1,6 +1,7 @@
 """The bench is made once: its keys are only ever read."""
 
 import pytest
+import structlog
 from mdms_bench import Bench, BenchWeb
 from pages_bench import BenchPages
 
@@ -56,3 +57,11 @@ def make_pages(bench, tmp_path):
     yield make
     for pages in made:
         pages.close()
+
+
+@pytest.fixture(autouse=True)
+def plain_logs():
+    """A command that ran in this process has configured structlog for itself; nothing of it stays."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
