@@ -269,7 +269,7 @@ def main(
     replace_enrolment: bool,
 ) -> None:
     """Sign what operators approved, each request only where it is confirmed from another source than the file."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     folder = Deployment(root)
     first = FirstTerms(zone, interval_s, rating_w)
     try:

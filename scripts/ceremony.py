@@ -301,7 +301,7 @@ def main(
     shares_to: Path | None,
 ) -> None:
     """Make a deployment's keys: operator, release log, concentrator, one Paillier key per neighbourhood."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         wanted = wanted_shares(shares, threshold, shares_to)
         plan = Ceremony(deployment, neighbourhoods, gateway, key_bits, unsafe_small_key, wanted)

@@ -294,7 +294,7 @@ def main(
     label: Path | None,
 ) -> None:
     """Enrol one meter. The customer confirms the printed fingerprint outside the portal."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     folder = Deployment(root)
     try:
         facts = read_facts(folder)

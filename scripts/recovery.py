@@ -89,7 +89,7 @@ def ends_in_one_line(command: Callable[Concatenate[Console, P], None]) -> Callab
 
     @wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> None:
-        console = Console(stderr=True, soft_wrap=True)
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
         try:
             command(console, *arguments, **options)
         except (DeploymentError, PaillierError, SealedSecretError, ValueError) as error:

@@ -87,7 +87,7 @@ def main(
     passphrase_file: Path | None,
 ) -> None:
     """Replace a broken meter. Without final registers the account goes on from the last reading that was sent."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     folder = Deployment(root)
     try:
         old = bytes.fromhex(replaces)

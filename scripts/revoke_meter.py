@@ -72,7 +72,7 @@ def main(
     passphrase_file: Path | None,
 ) -> None:
     """Revoke one meter, for good: a meter comes back with another title and other keys only."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     folder = Deployment(root)
     try:
         if len(bytes.fromhex(title)) != 8:

@@ -199,7 +199,7 @@ def main(
     shares_to: Path | None,
 ) -> None:
     """Make a neighbourhood's next Paillier key and the roster that brings it into force."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     folder = Deployment(root)
     try:
         split = wanted_shares(shares, threshold, shares_to)

@@ -45,7 +45,7 @@ def main(root: Path, passphrase_file: Path | None, tariff: Path) -> None:
 
     Its valid_from must be the start of a billing period that has not begun: the key holder refuses any other.
     """
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     folder = Deployment(root)
     try:
         facts = read_facts(folder)
