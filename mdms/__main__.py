@@ -355,13 +355,9 @@ def prune(path: Path, keep_days: int | None) -> None:
     with _open_store(config) as store:
         now = time.time()
         deleted = delete(store, book, first_kept(now, days), own=first_kept_by_choice(store, now))
-        note_done(
-            store,
-            "prune",
-            int(time.time()),
-            f"{deleted} rows older than {days} days, or than their customers keep them, deleted",
-        )
-    click.echo(f"mdms: {deleted} rows older than {days} days, or than their customers keep them, deleted", err=True)
+        done = f"{deleted} rows older than {days} days, or than their customers keep them, deleted"
+        note_done(store, "prune", int(time.time()), done)
+    click.echo(f"mdms: {done}", err=True)
 
 
 @cli.command("check")

@@ -1,6 +1,7 @@
 // The customer's curve: steps of mean power, or of a day's energy; what came before beside it; estimates shaded.
 // Drag to zoom, double-click for all of it.
 
+import { axis, colour, follow, highest, shade, wallTicks, widthOf } from "./charting.js";
 import { moment } from "./figures.js";
 import uPlot from "./vendor/uplot.js";
 
@@ -20,10 +21,6 @@ export function columnsOf(edges, ...series) {
   return columns;
 }
 
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
 /** One chart in an element, as wide as it is. `zoomed(from, to)` is called for a stretch, without times for all of it. */
 export class EnergyChart {
   #plot;
@@ -31,17 +28,15 @@ export class EnergyChart {
   #doubtful = [];
 
   constructor(element, zone, zoomed) {
-    const grid = { stroke: () => colour("--line"), width: 1 };
-    const axis = { stroke: () => colour("--soft"), grid, ticks: { show: false } };
+    const shared = axis();
     const value = (_plot, it) => (it === null || it === undefined ? "–" : `${it.toFixed(3)} ${this.#unit}`);
     const line = (label, name, fill) => ({
       label, value, width: 2, spanGaps: false, points: { show: false },
       stroke: () => colour(name), fill: () => (fill ? colour(fill) : undefined),
     });
-    const width = () => Math.max(element.clientWidth, 200);
     this.#plot = new uPlot(
       {
-        width: width(),
+        width: widthOf(element),
         height: HEIGHT,
         tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
         scales: {
@@ -49,8 +44,8 @@ export class EnergyChart {
           y: { range: (_plot, _low, high) => [0, Math.max(high ?? 0, 0.001) * 1.08] },
         },
         axes: [
-          { ...axis, size: 34, values: times(zone) },
-          { ...axis, size: 64, values: (_plot, ticks) => ticks.map((tick) => `${tick} ${this.#unit}`) },
+          { ...shared, size: 34, values: wallTicks(zone) },
+          { ...shared, size: 64, values: (_plot, ticks) => ticks.map((tick) => `${tick} ${this.#unit}`) },
         ],
         series: [
           { label: "Time", value: (_plot, at) => (at ? moment(at, zone) : "–") },
@@ -64,15 +59,14 @@ export class EnergyChart {
           bind: { dblclick: () => () => zoomed() },
         },
         hooks: {
-          drawClear: [(plot) => this.#shade(plot)],
+          drawClear: [(plot) => shade(plot, this.#doubtful)],
           setSelect: [(plot) => this.#selected(plot, zoomed)],
         },
       },
       [[], [], [], []],
       element,
     );
-    new ResizeObserver(() => this.#plot.setSize({ width: width(), height: HEIGHT })).observe(element);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#plot.redraw(false));
+    follow(this.#plot, element, HEIGHT);
   }
 
   /** Show what a worker saw (view.js) and, beside it, the imports of what came before. */
@@ -96,31 +90,4 @@ export class EnergyChart {
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     if (to - from >= LEAST_ZOOM_S) zoomed(from, to);
   }
-
-  #shade(plot) {
-    const { left, top, width, height } = plot.bbox;
-    plot.ctx.save();
-    plot.ctx.beginPath();
-    plot.ctx.rect(left, top, width, height);
-    plot.ctx.clip();
-    plot.ctx.fillStyle = colour("--band");
-    for (const [from, to] of this.#doubtful) {
-      const x = plot.valToPos(from, "x", true);
-      plot.ctx.fillRect(x, top, Math.max(plot.valToPos(to, "x", true) - x, 1), height);
-    }
-    plot.ctx.restore();
-  }
-}
-
-function highest(column) {
-  let most = 0;
-  for (const each of column) if (each > most) most = each;
-  return most;
-}
-
-function times(zone) {
-  const hour = uPlot.fmtDate("{HH}:{mm}");
-  const day = uPlot.fmtDate("{MM}-{DD}");
-  return (_plot, ticks, _axis, _space, increment) =>
-    ticks.map((at) => (increment >= 86_400 ? day : hour)(uPlot.tzDate(new Date(at * 1000), zone)));
 }

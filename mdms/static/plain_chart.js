@@ -1,19 +1,15 @@
 // A chart that is drawn once: columns over time, or over per cent. Drag to zoom, double-click for all of it.
 
+import { axis, colour, follow, widthOf } from "./charting.js";
 import { moment } from "./figures.js";
 import uPlot from "./vendor/uplot.js";
 
 const HEIGHT = 260;
 
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
 export class PlainChart {
   /** `series`: [label, colour, fill]; `columns`: x, then one for each; `time`: x is seconds in `zone`, else per cent. */
   constructor(element, { zone, time = false, unit, stepped = false, series, columns }) {
-    const grid = { stroke: () => colour("--line"), width: 1 };
-    const axis = { stroke: () => colour("--soft"), grid, ticks: { show: false } };
+    const shared = axis();
     const line = ([label, name, fill]) => ({
       label, width: 2, points: { show: false },
       value: (_plot, at) => (at === null || at === undefined ? "–" : `${at.toFixed(3)} ${unit}`),
@@ -23,10 +19,9 @@ export class PlainChart {
     const first = time
       ? { label: "Day", value: (_plot, at) => (at ? moment(at, zone).slice(0, 10) : "–") }
       : { label: "Time", value: (_plot, at) => (at === null || at === undefined ? "–" : `${at.toFixed(0)} %`) };
-    const width = () => Math.max(element.clientWidth, 200);
     const plot = new uPlot(
       {
-        width: width(),
+        width: widthOf(element),
         height: HEIGHT,
         tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
         scales: {
@@ -34,8 +29,8 @@ export class PlainChart {
           y: { range: (_plot, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0.001) * 1.08] },
         },
         axes: [
-          { ...axis, size: 34, ...(time ? {} : { values: (_plot, ticks) => ticks.map((tick) => `${tick} %`) }) },
-          { ...axis, size: 64, values: (_plot, ticks) => ticks.map((tick) => `${tick} ${unit}`) },
+          { ...shared, size: 34, ...(time ? {} : { values: (_plot, ticks) => ticks.map((tick) => `${tick} %`) }) },
+          { ...shared, size: 64, values: (_plot, ticks) => ticks.map((tick) => `${tick} ${unit}`) },
         ],
         series: [first, ...series.map(line)],
         cursor: { y: false },
@@ -43,7 +38,6 @@ export class PlainChart {
       columns,
       element,
     );
-    new ResizeObserver(() => plot.setSize({ width: width(), height: HEIGHT })).observe(element);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plot.redraw(false));
+    follow(plot, element, HEIGHT);
   }
 }

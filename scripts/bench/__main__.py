@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from paillier.keys import LEAST_BITS, MOST_BITS
 
 from . import pages
+from .progress import progress_bar
 from .run import FULL, QUICK, Progress, run
 from .say import show
 from .timing import WrongAnswer
@@ -60,7 +60,7 @@ def main(
             sys.exit(2)
     effort = QUICK if quick else FULL
     try:
-        with _bar() as bar:
+        with progress_bar(draws_itself=False) as bar:
             result = run(lengths, effort, peers.absolute(), small_keys=unsafe_small_key, progress=_progress(bar))
     except WrongAnswer as error:
         click.echo(f"bench: a wrong result is not timed: {error}", err=True)
@@ -73,20 +73,6 @@ def main(
     if write_docs:
         for path in pages.write_docs(result, datetime.now(UTC).date()):
             click.echo(f"wrote {path}")
-
-
-def _bar() -> Bar:
-    console = Console(stderr=True)
-    return Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-        auto_refresh=False,  # a thread that draws would take turns with what is timed
-    )
 
 
 def _progress(bar: Bar) -> Progress:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 import click
 import phe
 import structlog
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
 from paillier.keys import LEAST_BITS, MOST_BITS
@@ -18,6 +15,7 @@ from paillier.private.key import generate_keypair
 
 from ..bench.figures import Figure
 from ..bench.machine import this_machine
+from ..bench.progress import progress_bar, stop
 from ..bench.say import lines_of_figures
 from ..bench_gateway.say import wide_console
 from .measure import Measurement, WrongAnswer, measure
@@ -41,6 +39,9 @@ NOTES = (
 )
 
 
+BENCH = "bench-billing"
+
+
 @click.command()
 @click.option("--customers", type=click.IntRange(1), default=FIGURE_CUSTOMERS, show_default=True, help="Bills.")
 @click.option("--phe-customers", type=click.IntRange(1), default=5, show_default=True, help="Of phe's sample.")
@@ -53,18 +54,20 @@ def main(customers: int, phe_customers: int, key_bits: int, unsafe_small_key: bo
     status is 0. Exit 1 where an answer is wrong.
     """
     if not (LEAST_UNSAFE_BITS if unsafe_small_key else LEAST_BITS) <= key_bits <= MOST_BITS or key_bits % 2:
-        stop(f"--key-bits {key_bits}: a key has an even number of bits, {LEAST_BITS} to {MOST_BITS}", 2)
+        stop(
+            "bench-billing", f"--key-bits {key_bits}: a key has an even number of bits, {LEAST_BITS} to {MOST_BITS}", 2
+        )
     # The key holder logs each decision; a bench has nobody who reads that.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     key = generate_keypair(key_bits, unsafe_small_key=unsafe_small_key)
     street = Street(key.public, customers)
-    with _bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("bills", total=customers)
         try:
             measured = measure(key, street, lambda count: bar.advance(task, count))
         except WrongAnswer as error:
             bar.stop()
-            stop(str(error), 1)
+            stop(BENCH, str(error), 1)
     show(measured, key_bits, seconds_of_phe(key, street, customers, phe_customers), phe_customers)
 
 
@@ -96,26 +99,6 @@ def figures(measured: Measurement, bits: int) -> list[Figure]:
         Figure(f"{says}, as it ran", WANTED_S, measured.seconds if whole else None, "s", True),
         Figure(f"{says}, CPU time for each of two cores", WANTED_S, shared_s if whole else None, "s", True),
     ]
-
-
-def stop(message: str, status: int) -> None:
-    """End with one clear line."""
-    click.echo(f"bench-billing: {message}", err=True)
-    sys.exit(status)
-
-
-def _bar() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-        refresh_per_second=2,
-    )
 
 
 if __name__ == "__main__":

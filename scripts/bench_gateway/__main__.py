@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import click
 import phe
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.encryption import FOLD, MODES, STRICT
 from paillier.keys import LEAST_BITS, MOST_BITS
 from paillier.private.key import generate_keypair
 
 from ..bench.machine import this_machine
+from ..bench.progress import progress_bar, stop
 from .daemon import DaemonFailed
 from .drive import DriveFailed
 from .figures import LATENCY_RATE
@@ -30,6 +28,9 @@ PHE_PART = 20  # of the readings: phe takes that much longer
 INTERVAL_S = 10
 FILE = click.Path(path_type=Path, dir_okay=False)
 ALL = (*MODES, PHE)
+
+
+BENCH = "bench-gateway"
 
 
 @click.command()
@@ -64,9 +65,11 @@ def main(
     A figure that the run does not reach is printed as such; the status is 0. Exit 1 where the daemon answers wrongly.
     """
     if json_file is not None and not json_file.absolute().parent.is_dir():
-        stop(f"{json_file.parent} is not a folder", 2)
+        stop(BENCH, f"{json_file.parent} is not a folder", 2)
     if not (LEAST_UNSAFE_BITS if unsafe_small_key else LEAST_BITS) <= key_bits <= MOST_BITS or key_bits % 2:
-        stop(f"--key-bits {key_bits}: a key has an even number of bits, {LEAST_BITS} to {MOST_BITS}", 2)
+        stop(
+            "bench-gateway", f"--key-bits {key_bits}: a key has an even number of bits, {LEAST_BITS} to {MOST_BITS}", 2
+        )
     settings: dict[str, object] = {}
     if commit_delay_ms is not None:
         settings["commit_delay_ms"] = commit_delay_ms
@@ -79,7 +82,7 @@ def main(
     ]
     key = generate_keypair(key_bits, unsafe_small_key=unsafe_small_key).public
     measured: list[Measurement] = []
-    with _bar() as bar:
+    with progress_bar() as bar:
         for load in loads:
             task = bar.add_task(f"{load.mode}: sealing", total=load.meters * -(-load.readings // load.meters))
             running = bar.add_task(load.mode + (" profiled" if load.profile else ""), total=None)
@@ -91,7 +94,7 @@ def main(
                 )
             except (DaemonFailed, DriveFailed) as error:
                 bar.stop()
-                stop(f"{load.mode}: {error}", 1)
+                stop(BENCH, f"{load.mode}: {error}", 1)
             bar.remove_task(task)
     machine = this_machine([("phe", phe.__version__)])
     show(wide_console(), measured, key_bits, machine)
@@ -127,26 +130,6 @@ def loads_of(
         paced = min(readings, int(rate * seconds) + 1)
         loads.append(Load(mode, meters, paced, 1, INTERVAL_S, seconds, rate=rate, settings=settings))
     return loads
-
-
-def stop(message: str, status: int) -> None:
-    """End with one clear line."""
-    click.echo(f"bench-gateway: {message}", err=True)
-    sys.exit(status)
-
-
-def _bar() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-        refresh_per_second=2,
-    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from paillier.private.key import generate_keypair
 
 from ..bench.figures import Figure
 from ..bench.machine import this_machine
+from ..bench.progress import stop
 from ..bench.say import lines_of_figures
 from ..postgres import Postgres, PostgresFailed
 from .measure import Measurement, WrongAnswer, measure
@@ -30,6 +30,9 @@ FIGURE_BITS = 3072
 LEAST_UNSAFE_BITS = 512
 MOST_BATCH = 100
 STAGES = ("signature", "validation", "database")
+
+
+BENCH = "bench-mdms"
 
 
 @click.command()
@@ -63,7 +66,7 @@ def main(
     is 0. Exit 1 where a report is not stored.
     """
     if not (LEAST_UNSAFE_BITS if unsafe_small_key else LEAST_BITS) <= key_bits <= MOST_BITS or key_bits % 2:
-        stop(f"--key-bits {key_bits}: a key has an even number of bits, {LEAST_BITS} to {MOST_BITS}", 2)
+        stop(BENCH, f"--key-bits {key_bits}: a key has an even number of bits, {LEAST_BITS} to {MOST_BITS}", 2)
     street = Street(generate_keypair(key_bits, unsafe_small_key=unsafe_small_key).public, meters)
     bodies = street.batches(reports // batch * batch, batch)
     measured: list[Measurement] = []
@@ -72,7 +75,7 @@ def main(
             try:
                 measured.append(run(street, name, bodies, batch, connections, profile=profile))
             except (ServerFailed, WrongAnswer, PostgresFailed, OSError) as error:
-                stop(f"{name}: {error}", 1)
+                stop(BENCH, f"{name}: {error}", 1)
     show(measured, key_bits)
 
 
@@ -135,12 +138,6 @@ def figures(measured: Sequence[Measurement], bits: int) -> list[Figure]:
             ),
         ]
     return wanted
-
-
-def stop(message: str, status: int) -> None:
-    """End with one clear line."""
-    click.echo(f"bench-mdms: {message}", err=True)
-    sys.exit(status)
 
 
 if __name__ == "__main__":
