@@ -33,8 +33,12 @@ from .errors import CannotStart
 from .ingest.routes import answer_json
 from .operator.in_force import Signed
 from .operator.routes import operator_routes
-from .portal.looked import Looked
+from .portal.bills import bill_routes
+from .portal.choices import choice_routes
+from .portal.looked import Looked, looked_routes
+from .portal.own import own_objects
 from .portal.routes import portal_routes
+from .portal.rows import row_routes
 from .pricing import Pricing
 from .problems import problem_of
 from .reasons import words
@@ -69,11 +73,12 @@ def serve_pages(
     app.register_blueprint(account_routes(store, limiter))
     statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
     app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
-    looked = Looked(log, index, book, store)
-    days = config.detail_days
-    app.register_blueprint(
-        portal_routes(store, book, origins, pricing, statements, limiter, config.deployment, earlier, looked, days)
-    )
+    own = own_objects(store, book, earlier)
+    row_routes(own, store)
+    bill_routes(own, store, book, pricing, statements, config.deployment)
+    looked_routes(own, Looked(log, index, book, store))
+    choice_routes(own, store, config.detail_days)
+    app.register_blueprint(portal_routes(store, origins, limiter, own))
     app.register_blueprint(operator_routes(config, store, book, _signed(config, store, book)))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)

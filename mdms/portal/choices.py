@@ -8,15 +8,14 @@ from typing import Annotated, Any
 
 import msgspec
 import structlog
-from flask import Blueprint, Response, abort, request, session
+from flask import Blueprint, Response, abort, session
 from msgspec import Meta
-
-from protocol.documents import DocumentError, parse
 
 from .. import formats
 from ..ingest.routes import answer_json
 from ..retention import ERASE, KEEP, LEAST_OWN_DAYS, Done, decisions_of, erase, keep_days, kept_of
 from ..store import Store
+from .bodies import body_as
 
 FRESH_S = 10 * 60
 TYPED = "erase my detail"
@@ -47,7 +46,7 @@ def choice_routes(own: Blueprint, store: Store, most_days: int) -> None:
 
     @own.post("/keep.json")
     def keep(account: str) -> Response:
-        days = _body(Keep).days
+        days = body_as(Keep).days
         if days is not None and days > most_days:
             abort(400)
         if not _fresh():
@@ -59,22 +58,13 @@ def choice_routes(own: Blueprint, store: Store, most_days: int) -> None:
 
     @own.post("/erase.json")
     def erase_all(account: str) -> Response:
-        if _body(Erase).confirm != TYPED:
+        if body_as(Erase).confirm != TYPED:
             abort(400)
         if not _fresh():
             return _too_old()
         rows = erase(store, account, int(time.time()))
         log.info("customer's rows erased", account=account, rows=rows)
         return answer_json({"erased": rows, **_state(store, account, most_days)})
-
-
-def _body(kind: type[Any]) -> Any:
-    if request.mimetype != "application/json":
-        abort(415)
-    try:
-        return parse(request.get_data(), kind)
-    except DocumentError:
-        abort(400)
 
 
 def _fresh() -> bool:

@@ -1,9 +1,6 @@
 """The customer's page and what its script asks for. Nothing decrypted is ever sent here, so nothing takes it."""
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
-
-from flask import Blueprint, Response, abort, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -14,22 +11,15 @@ from protocol.logins import Answer, Asked
 
 from ..accounts.origins import Origins
 from ..accounts.sessions import CUSTOMER, Person, sign_in
-from ..envelopes import Earlier
 from ..ingest.routes import answer_json
-from ..pricing import Pricing
-from ..rosters import RosterBook
-from ..statements.pages import StatementPages
 from ..store import Store
+from .bodies import body_as
 from .bundle import read_bundle
 from .challenges import Challenges
 from .honesty import honesty_routes
-from .looked import Looked
-from .own import own_objects
 
 PER_ADDRESS = "60 per minute"
 PER_ACCOUNT = "10 per minute; 200 per hour"
-
-_Message = TypeVar("_Message")
 
 
 def _account_asked() -> str:
@@ -40,19 +30,8 @@ def _account_asked() -> str:
     return f"{get_remote_address()} {account}"
 
 
-def portal_routes(
-    store: Store,
-    book: RosterBook,
-    origins: Origins,
-    pricing: Pricing,
-    statements: StatementPages,
-    limiter: Limiter,
-    deployment: str,
-    earlier: Mapping[str, Sequence[Earlier]],
-    looked: Looked,
-    detail_days: int,
-) -> Blueprint:
-    """Return the blueprint of the customer's door."""
+def portal_routes(store: Store, origins: Origins, limiter: Limiter, own: Blueprint) -> Blueprint:
+    """Return the blueprint of the customer's door; ``own`` is that of one customer's objects (own.py)."""
     routes = Blueprint("portal", __name__, url_prefix="/portal")
     challenges = Challenges(store)
 
@@ -70,7 +49,7 @@ def portal_routes(
     @limiter.limit(PER_ADDRESS)
     @limiter.limit(PER_ACCOUNT, key_func=_account_asked)
     def challenge() -> Response:
-        asked = _body(Asked)
+        asked = body_as(Asked)
         origin = origins.of(request.host)
         assert origin is not None, "other hosts are refused before"
         return answer_json(challenges.new(asked.account, origin))
@@ -78,7 +57,7 @@ def portal_routes(
     @routes.post("/answer.json")
     @limiter.limit(PER_ADDRESS)
     def answer() -> Response:
-        account = challenges.settle(_body(Answer))
+        account = challenges.settle(body_as(Answer))
         if account is None:
             return answer_json({"error": "not the answer, or too late"}, 403)
         sign_in(Person(account, CUSTOMER))
@@ -86,16 +65,5 @@ def portal_routes(
         return answer_json({"account": account, "csrf_token": generate_csrf()})
 
     honesty_routes(routes, read_bundle(), origins)
-    own = own_objects(store, book, pricing, statements, deployment, earlier, looked, detail_days)
     routes.register_blueprint(own)
     return routes
-
-
-def _body(kind: type[_Message]) -> _Message:
-    if request.mimetype != "application/json":
-        abort(415)
-    try:
-        message: _Message = parse(request.get_data(), kind)
-    except DocumentError:
-        abort(400)
-    return message
