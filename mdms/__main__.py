@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from datetime import datetime
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from .accounts.commands import COMMANDS
+from .commands import config_option, open_store
 from .config import MdmsConfig, load_keyholder_config, load_mdms_config
 from .errors import CannotStart
 from .logs import start_logging
 
 if TYPE_CHECKING:
     from .alarms.delivery import Channel
-    from .store import Store
 
 # Each command imports its own part, so that the web server never loads a private key's code and the key holder
 # never loads a web framework.
@@ -34,28 +33,8 @@ def cli() -> None:
     """Hushmeter's meter data management system: takes signed reports in and lets released sums out."""
 
 
-def _config_option(function: Callable[..., None]) -> Callable[..., None]:
-    @wraps(function)
-    def started(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except CannotStart as error:
-            click.echo(f"mdms: {error}", err=True)
-            sys.exit(error.exit_code)
-
-    option = click.option(
-        "--config",
-        "path",
-        required=True,
-        metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="The TOML file that configures this process; mdms/README.md explains its keys.",
-    )
-    return option(started)
-
-
 @cli.command()
-@_config_option
+@config_option
 def serve(path: Path) -> None:
     """Serve HTTP: accept the concentrators' reports at POST /api/v1/reports.
 
@@ -71,7 +50,7 @@ def serve(path: Path) -> None:
 
 
 @cli.command()
-@_config_option
+@config_option
 def worker(path: Path) -> None:
     """Ask the key holder for every load and bill that is due, and store its decisions.
 
@@ -109,7 +88,7 @@ def _run_worker(config: MdmsConfig) -> None:
 @cli.command()
 @click.option("--once", is_flag=True, help="Look and deliver once, and end: for a timer instead of a service.")
 @click.option("--test", "testing", is_flag=True, help="Send a test over every channel, say what became of it, and end.")
-@_config_option
+@config_option
 def watch(path: Path, once: bool, testing: bool) -> None:
     """Look at the fleet again and again, and tell a person what is wrong, by mail or webhook.
 
@@ -158,7 +137,7 @@ def _test_channels(channels: dict[str, Channel]) -> None:
 
 
 @cli.command()
-@_config_option
+@config_option
 def migrate(path: Path) -> None:
     """Make the database's tables, or bring older ones forward; `serve` does the same at its start."""
     config = load_mdms_config(path)
@@ -187,7 +166,7 @@ def migrate(path: Path) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder to write, new or empty; it is there whole or not at all.",
 )
-@_config_option
+@config_option
 def publish(path: Path, day: datetime | None, bills_of: datetime | None, key_proofs: Path | None, out: Path) -> None:
     """Write released sums with what proves them, for anyone to check with scripts.verify_release.
 
@@ -254,7 +233,7 @@ def bundle_hash(each: bool) -> None:
     help="Have a Dask cluster do that instead: tls://HOST:PORT, its certificates by Dask's own configuration.",
 )
 @click.option("--unsafe-plain-scheduler", is_flag=True, help="Allow tcp:// beyond this machine: bills go in clear.")
-@_config_option
+@config_option
 def bill_run(
     path: Path,
     start: datetime | None,
@@ -302,37 +281,9 @@ def bill_run(
     sys.exit(exit_status(outcome))
 
 
-@cli.command("add-user")
-@click.argument("name")
-@click.option(
-    "--role", required=True, type=click.Choice(["supplier", "operator", "auditor"]), help="Which door it opens."
-)
-@click.option(
-    "--password-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File whose first line is the password; otherwise it is asked for.",
-)
-@_config_option
-def add_user(path: Path, name: str, role: str, password_file: Path | None) -> None:
-    """Make a user of the utility's pages, or give one another password or role. NAME is what it logs in with."""
-    config = load_mdms_config(path)
-    start_logging("add-user")
-    from .accounts.users import add_user as add
-    from .accounts.users import read_password
-    from .store import Store
-
-    password = read_password(password_file)
-    store = Store(config.database)
-    try:
-        add(store, name, role, password)
-    finally:
-        store.close()
-    click.echo(f"mdms: {role} {name} may log in", err=True)
-
-
 @cli.command()
 @click.option("--keep-days", type=int, help="How many days to keep; otherwise detail_days of the configuration.")
-@_config_option
+@config_option
 def prune(path: Path, keep_days: int | None) -> None:
     """Delete customers' sealed rows older than the deployment or their customer keeps. Reports, sums and bills stay.
 
@@ -352,7 +303,7 @@ def prune(path: Path, keep_days: int | None) -> None:
     if days < LEAST_DETAIL_DAYS:
         raise click.UsageError(f"--keep-days must be {LEAST_DETAIL_DAYS} or more")
     book = load_rosters(config.rosters, config.deployment, config.operator_key)
-    with _open_store(config) as store:
+    with open_store(config) as store:
         now = time.time()
         deleted = delete(store, book, first_kept(now, days), own=first_kept_by_choice(store, now))
         done = f"{deleted} rows older than {days} days, or than their customers keep them, deleted"
@@ -383,7 +334,7 @@ def check_configuration(path: Path) -> None:
 
 
 @cli.command("doctor")
-@_config_option
+@config_option
 def examine(path: Path) -> None:
     """Look at a living installation, and say what to do. Status 1 where something fails."""
     from .operation import doctor
@@ -397,69 +348,8 @@ def examine(path: Path) -> None:
         sys.exit(1)
 
 
-@cli.command("add-token")
-@click.argument("name")
-@click.option(
-    "--role",
-    required=True,
-    type=click.Choice(["supplier", "operator", "third-party", "auditor"]),
-    help="What it reads.",
-)
-@click.option("--neighbourhood", "neighbourhoods", multiple=True, help="Only this one; may be repeated. Default: all.")
-@click.option("--days", type=int, default=365, show_default=True, help="How long it lasts.")
-@_config_option
-def add_token(path: Path, name: str, role: str, neighbourhoods: tuple[str, ...], days: int) -> None:
-    """Make a token of the API and print it, this once. NAME says whose it is, and revokes it later."""
-    config = load_mdms_config(path)
-    from .accounts import tokens
-    from .rosters import load_rosters
-
-    book = load_rosters(config.rosters, config.deployment, config.operator_key)
-    for wanted in neighbourhoods:
-        if not book.versions(wanted):
-            raise CannotStart(f"no roster names a neighbourhood {wanted[:64]}")
-    with _open_store(config) as store:
-        secret = tokens.add_token(store, name, role, days, neighbourhoods)
-    click.echo(secret)
-    click.echo(f"mdms: {role} {name} may read for {days} days; the token is kept nowhere else", err=True)
-
-
-@cli.command("revoke-token")
-@click.argument("name")
-@_config_option
-def revoke_token(path: Path, name: str) -> None:
-    """Revoke the token of a name, from the next request on."""
-    config = load_mdms_config(path)
-    from .accounts import tokens
-
-    with _open_store(config) as store:
-        tokens.revoke_token(store, name)
-    click.echo(f"mdms: the token {name} opens nothing any more", err=True)
-
-
-@cli.command("list-tokens")
-@_config_option
-def list_tokens(path: Path) -> None:
-    """List the API's tokens: name, role, neighbourhoods, when each ends. Never a secret."""
-    config = load_mdms_config(path)
-    from .accounts import tokens
-    from .formats import moment
-
-    with _open_store(config) as store:
-        for token in tokens.list_tokens(store):
-            where = ",".join(sorted(token.neighbourhoods)) if token.neighbourhoods else "all"
-            click.echo(f"{token.name}\t{token.role}\t{where}\t{moment(token.expires)}")
-
-
-def _open_store(config: MdmsConfig) -> AbstractContextManager[Store]:
-    """Return the store of a command, closed when the command is done."""
-    from .store import Store
-
-    return closing(Store(config.database))
-
-
 @cli.command()
-@_config_option
+@config_option
 def keyholder(path: Path) -> None:
     """Hold the private keys and open what the release gate permits, on a Unix socket.
 
@@ -471,6 +361,9 @@ def keyholder(path: Path) -> None:
 
     run(config)
 
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 if __name__ == "__main__":
     cli(prog_name="mdms")
