@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from gateway_bench import RATING_W, START, Concentrator, Deployment, Meter
+from logged_process import LoggedProcess, starting
 
 from gateway.encryption import PROTECTS
 from gateway.ledger import Ledger
@@ -47,49 +47,18 @@ def refusal(deployment, command="run"):
     return lines[0]
 
 
-class Daemon:
-    """A running concentrator and what it has logged."""
+class Daemon(LoggedProcess):
+    """A running concentrator that listens."""
 
     def __init__(self, deployment, python=sys.executable):
-        self.process = subprocess.Popen(
-            [python, "-m", "gateway", "run", "--config", str(deployment.config)],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines = []
-        self.listening = threading.Event()
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-        assert self.listening.wait(PATIENCE_S), self.lines
-        self.port = next(json.loads(line)["port"] for line in self.lines if '"listening"' in line)
-
-    def _read(self):
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if '"listening"' in line:
-                self.listening.set()
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        code = self.process.wait(PATIENCE_S)
-        self.reader.join(PATIENCE_S)
-        self.process.stderr.close()
-        return code
+        super().__init__([python, "-m", "gateway", "run", "--config", str(deployment.config)])
+        self.port = self.said('"listening"')["port"]
 
 
 @pytest.fixture
 def start():
-    running = []
-
-    def start_one(deployment):
-        running.append(Daemon(deployment))
-        return running[-1]
-
-    yield start_one
-    for daemon in running:
-        if daemon.process.poll() is None:
-            daemon.stop(signal.SIGKILL)
+    with starting(Daemon) as start_one:
+        yield start_one
 
 
 def test_a_taken_port_is_one_line(deployment):

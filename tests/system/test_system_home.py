@@ -16,6 +16,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 from greenbutton_objects.parse import parse_feed
+from logged_process import LoggedProcess, starting
 from mosquitto import Mosquitto
 
 from protocol.documents import public_key_bytes, to_base64url
@@ -67,53 +68,17 @@ def write(served, broker, folder, *, customer=None, key=None, **more):
     return config
 
 
-class Running:
-    """`python -m scripts.customer_agent run`, and what it has logged."""
+class Running(LoggedProcess):
+    """`python -m scripts.customer_agent run`."""
 
     def __init__(self, config):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.customer_agent", "run", "--config", str(config)],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines, self._news = [], threading.Condition()
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-
-    def _read(self):
-        for line in self.process.stderr:
-            with self._news:
-                self.lines.append(line)
-                self._news.notify_all()
-
-    def said(self, text, times=1):
-        """Wait until that many log lines hold a text."""
-        with self._news:
-            found = lambda: sum(text in line for line in self.lines) >= times  # noqa: E731
-            assert self._news.wait_for(found, PATIENCE_S), self.lines
-
-    def stop(self, number=signal.SIGTERM):
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(PATIENCE_S)
-        self.reader.join(PATIENCE_S)
-        self.process.stderr.close()
-        return code
+        super().__init__([sys.executable, "-m", "scripts.customer_agent", "run", "--config", str(config)])
 
 
 @pytest.fixture
 def start():
-    running = []
-
-    def start_one(config):
-        running.append(Running(config))
-        return running[-1]
-
-    yield start_one
-    for agent in running:
-        if not agent.process.stderr.closed:
-            agent.stop(signal.SIGKILL)
+    with starting(Running) as start_one:
+        yield start_one
 
 
 class Assistant:

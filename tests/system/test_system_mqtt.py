@@ -7,13 +7,13 @@ import signal
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import aiomqtt
 import pytest
 from gateway_bench import Deployment, Meter, name_of
+from logged_process import LoggedProcess, starting
 from mosquitto import Mosquitto
 
 from protocol import wire
@@ -59,56 +59,17 @@ def settle(deployment, broker, **changes):
     )
 
 
-class Daemon:
-    """A running concentrator and what it has logged."""
+class Daemon(LoggedProcess):
+    """A running concentrator."""
 
     def __init__(self, deployment):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "run", "--config", str(deployment.config)],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines, self._news = [], threading.Condition()
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-
-    def _read(self):
-        for line in self.process.stderr:
-            with self._news:
-                self.lines.append(line)
-                self._news.notify_all()
-
-    def said(self, text, times=1):
-        """Wait until a log line holds a text, that many times; returns the last such entry."""
-        with self._news:
-            assert self._news.wait_for(lambda: len(self._found(text)) >= times, PATIENCE_S), self.lines
-            return json.loads(self._found(text)[times - 1])
-
-    def _found(self, text):
-        return [line for line in self.lines if text in line]
-
-    def stop(self, number=signal.SIGTERM):
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(PATIENCE_S)
-        self.reader.join(PATIENCE_S)
-        self.process.stderr.close()
-        return code
+        super().__init__([sys.executable, "-m", "gateway", "run", "--config", str(deployment.config)])
 
 
 @pytest.fixture
 def start():
-    running = []
-
-    def start_one(deployment):
-        running.append(Daemon(deployment))
-        return running[-1]
-
-    yield start_one
-    for daemon in running:
-        if not daemon.process.stderr.closed:
-            daemon.stop(signal.SIGKILL)
+    with starting(Daemon) as start_one:
+        yield start_one
 
 
 @contextlib.asynccontextmanager
