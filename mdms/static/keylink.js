@@ -6,15 +6,14 @@ import { readKeyFile } from "./keyfile.js";
 
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
-/** Return {account, keys} of a fragment `account=...&x=...&d=...` (JWK's members), or null; the address loses it. */
+/**
+ * Return {account, keys} of a fragment `account=...&x=...&d=...` (JWK's members), or null without one; the address loses it.
+ * Throws KeyFileError where what is there is no key.
+ */
 export async function keyInLink() {
   if (!LOOPBACK.has(location.hostname) || !location.hash) return null;
   const { account, x, d } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   history.replaceState(null, "", location.pathname + location.search);
-  if (!account || !x || !d) return null;
-  try {
-    return { account, keys: await readKeyFile(JSON.stringify({ kty: "OKP", crv: "X25519", x, d }), "") };
-  } catch {
-    return null;
-  }
+  if (!account) return null; // a fragment of another kind
+  return { account, keys: await readKeyFile(JSON.stringify({ kty: "OKP", crv: "X25519", x, d }), "") };
 }

@@ -44,7 +44,14 @@ async function begin() {
 }
 
 async function showLinked() {
-  const linked = await keyInLink();
+  let linked;
+  try {
+    linked = await keyInLink();
+  } catch {
+    part("unfit").textContent = "The key in the link is damaged: copy the whole link, or use the key file.";
+    part("unfit").hidden = false;
+    return;
+  }
   if (!linked) return;
   part("linked").hidden = false;
   part("linked-account").textContent = linked.account;

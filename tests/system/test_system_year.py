@@ -103,6 +103,14 @@ def test_the_key_in_a_demonstrations_link_opens_with_one_press_and_goes_nowhere(
     assert not [url for url, body in browser.requests() if secret in body or secret in url.partition("#")[0]]
 
 
+def test_a_damaged_link_is_told_and_the_form_is_there(browser, served):
+    browser.fresh()
+    browser.open(customers_link(served.url, served.me.account, served.me.key)[:-5])
+    browser.wait(lambda: "link is damaged" in browser.text("#unfit"))
+    browser.wait(lambda: browser.find("#open").is_enabled())
+    assert not browser.find("#linked").is_displayed()
+
+
 def tell(say, name, figure, more=False):
     wanted = WANTED[name]
     reached = figure >= wanted if more else figure <= wanted
