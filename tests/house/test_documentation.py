@@ -76,6 +76,8 @@ def names_without_file(page, text):
 
 
 def is_ours(page, code):
+    if code.startswith("../shared"):
+        return False  # beside the repository, and not everybody has it
     first, slash, _ = code.partition("/")
     inside = page.parent != ROOT and first and (page.parent / first).is_dir()
     return bool(slash) and (first in FOLDERS or bool(inside))
