@@ -4,7 +4,7 @@ const STEPS = [
   ["title", "This is your home's electricity, opened in this browser with your key. The utility stores it sealed, and cannot open it."],
   ["chart", "Your power over the day. Drag over the curve to look closer, double-click for all of it. Shaded parts are estimates, holes are times without a reading."],
   ["range-day", "A day, a week, a month or a year; the arrows go back in time, and the box beside them shows what came before as a dashed line."],
-  ["now", "What your home draws now, and what the time shown has cost so far by your tariff."],
+  ["now", "What your home draws, by its newest reading, and what the time shown has cost so far by your tariff. To spare its memory a meter may hold minutes back for up to three; what it sends is here about a second later."],
   ["pairs", "The same readings twice: as the utility has them, and as only you see them."],
   ["bills", "Check adds your own readings up and compares them with what was billed, and verifies the key holder's proof."],
   ["take-csv", "Your data as files, made here. Lose your key and nobody can open your readings again: keep its kit."],

@@ -26,41 +26,44 @@ STOP_S = 120  # it hands in what it holds, on a machine that emulates boards
 
 
 class Concentrator:
-    """One meter's concentrator. ``serial``: ports beside its TCP link; ``interval_s`` divides three hours."""
+    """One meter's concentrator. ``serial``: ports beside its TCP link; ``interval_s`` divides three hours.
 
-    def __init__(self, folder, interval_s, serial=()):
-        self._folder = Deployment(folder)
+    Without an MDMS its reports wait in the ledger, where they are read.
+    """
+
+    def __init__(self, folder, interval_s, serial=(), mdms_url="http://127.0.0.1:9"):
+        self.deployment = Deployment(folder)
         self.interval_s = interval_s
         since = int(time.time()) // 86400 * 86400
-        facts = perform(self._folder, Ceremony(NAME, [STREET], key_bits=2048), "a passphrase for a test")
-        operator = open_operator_key(self._folder, NAME, "a passphrase for a test")
-        customer = ECC.generate(curve="Curve25519")
-        enrol(
-            self._folder,
+        facts = perform(self.deployment, Ceremony(NAME, [STREET], key_bits=2048), "a passphrase for a test")
+        operator = open_operator_key(self.deployment, NAME, "a passphrase for a test")
+        self.customer = ECC.generate(curve="Curve25519")
+        (self.account,) = enrol(
+            self.deployment,
             facts,
             Terms(STREET, "gateway-1", since, "UTC", interval_s),
-            [NewMeter(TITLE, customer)],
+            [NewMeter(TITLE, self.customer)],
             operator,
         )
-        self._place = self._folder.gateway("gateway-1")
+        self._place = self.deployment.gateway("gateway-1")
         self.ledger = self._place / "ledger.sqlite3"
-        self.provisioning = self._folder.meters / f"{TITLE.hex()}.json"
-        self._customer = json.loads(self.provisioning.read_text())
-        self._facts = facts
-        self._write_config(serial)
+        self.provisioning = self.deployment.meters / f"{TITLE.hex()}.json"
+        self._provisioned = json.loads(self.provisioning.read_text())
+        self.facts = facts
+        self._write_config(serial, mdms_url)
         self._process = None
         self.port = None
 
-    def _write_config(self, serial):
+    def _write_config(self, serial, mdms_url):
         values = {
             "deployment": NAME,
-            "operator_key": self._facts.operator_key,
-            "rosters": str(self._folder.rosters.resolve()),
+            "operator_key": self.facts.operator_key,
+            "rosters": str(self.deployment.rosters.resolve()),
             "identity_key": "identity.pem",
             "enrolment": "enrolment",
             "ledger": "ledger.sqlite3",
             "listen": "127.0.0.1:0",
-            "mdms_url": "http://127.0.0.1:9",  # nobody: reports wait in the ledger, where they are read
+            "mdms_url": mdms_url,
             "min_contributors": 2,
         }
         ports = f"serial = {json.dumps([str(port) for port in serial])}\n".encode()
@@ -113,7 +116,7 @@ class Concentrator:
                 identity = ECC.import_key((self._place / "identity.pem").read_text()).public_key()
                 segment = reports.parse_report(parsed.type, documents.verify(parsed, NAME, identity))
                 rows += [documents.from_base64url(row, "row") for row in segment.rows]
-        chain = keychain.Chain(self._customer["epoch"], bytes.fromhex(self._customer["customer_chain"]))
+        chain = keychain.Chain(self._provisioned["epoch"], bytes.fromhex(self._provisioned["customer_chain"]))
         opened = []
         for row in rows:
             key = chain.at(wire.parse_header(row).epoch).key(keychain.DETAIL)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-# The small deployments of the MDMS's and the concentrator's own tests serve here as well.
+# What the MDMS's, the concentrator's and the boards' tests are made of serves here as well.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "mdms"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "gateway"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "hil"))
 
 from browser import Browser
 from mdms_bench import Bench
