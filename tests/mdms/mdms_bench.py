@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import msgspec
+from database_bench import database_url
 
 from mdms import create_app
 from mdms.config import load_mdms_config
@@ -210,7 +211,7 @@ class Bench:
         }
         mdms = {
             **common,
-            "database": f"sqlite:///{folder / 'mdms.sqlite3'}",
+            "database": database_url(folder),
             "listen": "127.0.0.1:0",
             "keyholder_socket": "keyholder.socket",
         }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from database_bench import database_url
 from mdms_bench import MARCH
 from migration_bench import ME, OTHER, fill_first_version, rows_of_the_first_version, run, tables, upgrade_to
 from sqlalchemy import create_engine
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'mdms.sqlite3'}"
+    return database_url(tmp_path)
 
 
 def test_the_migrations_make_exactly_the_tables_of_today(url):

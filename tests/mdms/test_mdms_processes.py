@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from database_bench import database_url
 from mdms_bench import MARCH, METERS, energy
 
 from mdms.store import Store
@@ -126,7 +127,7 @@ def test_a_signed_report_becomes_a_released_sum(bench, north, tmp_path, start):
     assert post(port, sent) == ["stored"] * len(sent)
     assert conductor.settle("keyholder", day)
     assert conductor.settle("worker", day)
-    store = Store(f"sqlite:///{tmp_path / 'mdms.sqlite3'}")
+    store = Store(database_url(tmp_path))
     [load] = store.loads()
     assert (load.status, load.contributors, load.expected) == ("released", METERS, METERS)
     assert (load.import_mwh, load.export_mwh) == (sum(map(energy, range(METERS))), 7)
@@ -147,7 +148,7 @@ def test_a_worker_that_waits_for_a_key_holder_still_stops(bench, north, tmp_path
     worker = start("worker", mdms)
     worker.said("worker waits")
     assert worker.stop() == 0
-    Store(f"sqlite:///{tmp_path / 'mdms.sqlite3'}").close()
+    Store(database_url(tmp_path)).close()
     worker = start("worker", mdms)
     worker.said("releases wait")
     assert worker.stop() == 0
@@ -170,7 +171,7 @@ def test_a_key_holder_that_is_killed_delays_and_loses_nothing(bench, north, tmp_
     assert post(port, [north.load(late), north.load(early)]) == ["stored", "stored"]
     worker.said("releases wait")
     start("keyholder", keyholder).said("key holder ready")
-    store = Store(f"sqlite:///{tmp_path / 'mdms.sqlite3'}")
+    store = Store(database_url(tmp_path))
     wait_for(lambda: len(list(store.loads())) == 2)
     assert [load.status for load in store.loads()] == ["too_late", "released"]
     store.close()

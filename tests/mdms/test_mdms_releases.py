@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from database_bench import database_url
 from mdms_bench import APRIL, DAY, DEPLOYMENT, INTERVAL, MARCH, METERS, ManualClock, energy, pseudonym
 from sqlalchemy.exc import OperationalError
 
@@ -43,7 +44,7 @@ class Utility:
     def __init__(self, bench, folder, policy=None):
         self.bench, self.folder = bench, folder
         self.policy = policy or bench.policy("day", ["unsafe_short_periods"])
-        self.store = Store(f"sqlite:///{folder / 'mdms.sqlite3'}")
+        self.store = Store(database_url(folder))
         self.holder = bench.holder(folder, MARCH, self.policy)
         self.line = DirectLine(self.holder)
         self.restart_worker()
@@ -221,7 +222,7 @@ def test_a_store_put_back_to_yesterday_gets_the_same_decisions_again(utility, be
     assert utility.settle(MARCH + 2 * DAY)
     before = list(utility.store.loads()), list(utility.store.bills())
     utility.store.close()
-    utility.store = Store(f"sqlite:///{tmp_path / 'restored.sqlite3'}")
+    utility.store = Store(database_url(tmp_path, "restored"))
     utility.restart_worker()
     utility.receive(*sent)
     assert utility.settle(MARCH + 2 * DAY)

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from database_bench import database_url
 from mdms_bench import DEPLOYMENT, INTERVAL, MARCH, pseudonym
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
@@ -19,7 +20,7 @@ from protocol.envelopes import ENVELOPE
 
 @pytest.fixture
 def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'mdms.sqlite3'}"
+    return database_url(tmp_path)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import msgspec
+from database_bench import database_url
 from mdms_bench import K
 from pages_bench import Customer, add_users, configure_pages
 
@@ -27,7 +28,7 @@ class Served:
         self.me, self.other = (Customer(bench.north, meter) for meter in (0, 1))
         config, _ = bench.write(folder)
         configure_pages(bench, folder, config, (self.me, self.other), **more)
-        self.store = Store(f"sqlite:///{folder / 'mdms.sqlite3'}")
+        self.store = Store(database_url(folder))
         add_users(self.store)
         self._errors = folder / "serve.stderr"
         self._run = subprocess.Popen(
