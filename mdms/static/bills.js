@@ -3,6 +3,8 @@
 import { kwh, moment } from "./figures.js";
 import { line } from "./table.js";
 
+const BROKEN = "The bill could not be compared: something went wrong on this page, and nothing is lost. Load it again.";
+
 const part = (id) => document.getElementById(id);
 
 /** Show the account's bills and the tariff of the newest; `check(bill, upTo)` asks whether a bill is the own readings' sum. */
@@ -43,17 +45,31 @@ function checkCell(bill, bills, check) {
   button.textContent = "Check";
   button.setAttribute("aria-label", `Check the bill of ${bill.period}`);
   const upTo = bills.filter((each) => each.start <= bill.start && each.status === "released");
-  button.addEventListener("click", async () => showCheck(bill, await check(bill, upTo)));
+  button.addEventListener("click", () => {
+    begin(bill);
+    check(bill, upTo).then((found) => showCheck(bill, found), () => say(BROKEN, "warn"));
+  });
   cell.append(button);
   return cell;
 }
 
-/** Say in words whether a bill is the sum of the own readings, and where it is not. */
-function showCheck(bill, found) {
+function begin(bill) {
   part("check").hidden = false;
   part("check-title").textContent = `Bill of ${bill.period}`;
-  part("check-verdict").textContent = verdict(bill, found);
-  part("check-verdict").className = found.verdict === "equal" ? "good" : "warn";
+  say("Adding your readings up…");
+  part("check").scrollIntoView({ block: "nearest" });
+}
+
+function say(text, kind = "") {
+  part("check-verdict").textContent = text;
+  part("check-verdict").className = kind;
+  part("check-proof").textContent = "";
+  part("check-rows").replaceChildren();
+}
+
+/** Say in words whether a bill is the sum of the own readings, and where it is not. */
+function showCheck(bill, found) {
+  say(verdict(bill, found), found.verdict === "equal" ? "good" : "warn");
   part("check-proof").textContent = proof(bill, found);
   part("check-proof").className = found.proved ? "good" : "warn";
   const rows = [...found.sums.map((sum) => [sum.bands.join(" + "), sum.billed, sum.mine]), ["in all", found.billed, found.mine]];

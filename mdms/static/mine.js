@@ -8,6 +8,7 @@ import { line } from "./table.js";
 
 const READINGS = 60;
 const FILE_MS = 60_000;
+const BROKEN = "Something went wrong while adding your readings up; nothing is lost. Load the page again.";
 const NOW = { day: "today", week: "this week", month: "this month", year: "this year" };
 
 const part = (id) => document.getElementById(id);
@@ -32,7 +33,7 @@ export class Mine {
     part("earlier").addEventListener("click", () => this.#step(1));
     part("later").addEventListener("click", () => this.#step(-1));
     part("whole").addEventListener("click", () => this.#zoomTo());
-    for (const kind of ["csv", "xml"]) part(`take-${kind}`).addEventListener("click", () => this.#take(kind));
+    for (const kind of ["csv", "xml"]) part(`take-${kind}`).addEventListener("click", () => this.#take(kind).catch(() => this.#warn(BROKEN)));
     part("compare").addEventListener("change", () => this.#drawSoon());
     part("readings").closest("details").addEventListener("toggle", () => this.#drawSoon());
   }
@@ -40,8 +41,7 @@ export class Mine {
   /** Take what the worker says of itself after opening rows. */
   take(state) {
     if (state.fatal) {
-      part("failed").textContent = state.fatal;
-      part("failed").hidden = false;
+      this.#warn(state.fatal);
       return;
     }
     this.#state = state;
@@ -62,6 +62,11 @@ export class Mine {
     // Written only when it changes: a screen reader says it each time.
     if (part("state").textContent !== (text || "live")) part("state").textContent = text || "live";
     part("state").classList.toggle("live", !text);
+  }
+
+  #warn(text) {
+    part("failed").textContent = text;
+    part("failed").hidden = false;
   }
 
   #choose(range) {
@@ -91,7 +96,7 @@ export class Mine {
       if (this.#asking) return;
       this.#asking = true;
       this.#due = false;
-      this.#draw().finally(() => {
+      this.#draw().catch(() => this.#warn(BROKEN)).finally(() => {
         this.#asking = false;
         if (this.#due) {
           this.#due = false;

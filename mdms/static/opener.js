@@ -3,8 +3,8 @@
 // In: {keys, envelope, earlier: envelopes of replaced meters, zone}; {prices: the tariff's versions}; {rows: Uint8Array of whole rows}; {ask: name, from, to,
 // against} for what is seen between two times and, with `against`, between two others; {ask: name, newest: count};
 // {ask: name, check: bill, upTo: bills} (checking.js); {ask: name, prove: a bill's proof} (proving.js); {ask: name, take: "csv" or "xml", from, to} for a file.
-// Out: {opened: whole count, failed, spentMs, last, first, pairs} behind each {rows}; {answer: name, ...} for each question;
-// {fatal} where nothing opens with this key and these envelopes. Opened readings stay here: the page gets what it shows.
+// Out: {opened: whole count, failed, spentMs, last, first, pairs} behind each {rows}; {answer: name, ...} for each question, or
+// {answer: name, broken: reason} where it has no answer; {fatal} where nothing opens with this key and these envelopes. Opened readings stay here: the page gets what it shows.
 
 import { Archive } from "./archive.js";
 import { Ccm } from "./ccm.js";
@@ -34,8 +34,13 @@ let work = Promise.resolve();
 
 self.addEventListener("message", ({ data }) => {
   // One after the other: what comes first is answered first.
-  work = work.then(() => take(data)).catch((error) => self.postMessage({ fatal: String(error?.message ?? error) }));
+  work = work.then(() => take(data)).catch((error) => self.postMessage(failure(data, String(error?.message ?? error))));
 });
+
+// Whoever asked is told: a question without an answer would be waited for without end.
+function failure({ ask }, reason) {
+  return ask === undefined ? { fatal: reason } : { answer: ask, broken: reason };
+}
 
 async function take(data) {
   if (data.keys) owner = data;

@@ -148,18 +148,20 @@ function show(keys, envelopes, zone, own) {
   offerChoices(() => ask(`${own}detail.json`), (name, body) => send(`${own}${name}`, body, csrfToken)).catch(() => {});
 }
 
-/** Return a function that asks a worker: each question has a name, which its answer carries. */
+/** Return a function that asks a worker: each question has a name, which its answer carries. Rejects where there is none. */
 function questions(worker) {
   const waiting = new Map();
   let asked = 0;
   worker.addEventListener("message", ({ data }) => {
     if (data.answer === undefined) return;
-    waiting.get(data.answer)(data);
+    const { resolve, reject } = waiting.get(data.answer);
+    if (data.broken === undefined) resolve(data);
+    else reject(new Error(data.broken));
     waiting.delete(data.answer);
   });
   return (what) =>
-    new Promise((resolve) => {
-      waiting.set(++asked, resolve);
+    new Promise((resolve, reject) => {
+      waiting.set(++asked, { resolve, reject });
       worker.postMessage({ ...what, ask: asked });
     });
 }

@@ -10,6 +10,18 @@ def sign_in(page, served, customer, key_file, passphrase=""):
     page.find("#open").click()
 
 
+def check_bill(page):
+    """Press Check of the last bill in the list, and wait until it is answered."""
+
+    def pressed():
+        # While the page fills it moves, and a press may miss what it was meant for.
+        page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
+        return page.find("#check").is_displayed()
+
+    page.wait(pressed)
+    page.wait(lambda: page.text("#check-proof"), "no answer")
+
+
 def count(page):
     return int(page.driver.execute_script("return document.getElementById('opened').dataset.count ?? 0"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mdms_bench import DAY, INTERVAL, MARCH
 from pages_bench import PASSWORD
-from portal_page import count, sign_in
+from portal_page import check_bill, count, sign_in
 from year import store_minutes
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
@@ -90,8 +90,7 @@ def test_the_customers_page_has_no_serious_finding(page, served, axe, tmp_path):
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: count(page) == len(imports))
     page.find("#compare").click()
-    page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
-    page.wait(lambda: page.text("#check-verdict"))
+    check_bill(page)
     page.driver.execute_script("for (const it of document.querySelectorAll('#mine details')) it.open = true")
     assert findings(page, axe) == []
 

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from greenbutton_objects.parse import parse_feed
-from mdms_bench import DAY, MARCH
+from mdms_bench import DAY, DEPLOYMENT, MARCH
 from pages_bench import Customer
-from portal_page import count, sign_in
+from portal_page import check_bill, count, sign_in
 from publication_bench import Line
-from tariff_bench import day_and_night
+from tariff_bench import day_and_night, flat
 from year import minute_mwh, store_minutes
 
 from mdms.billing import BillSum
@@ -24,6 +24,7 @@ from mdms.releases import ReleaseWorker
 from mdms.store import Bill
 from protocol.documents import parse
 from protocol.envelopes import Envelope
+from protocol.tariffs import sign_tariff, tariff_id
 from protocol.windows import WINDOW_S, window_of
 
 DAYS = 31
@@ -97,11 +98,42 @@ def test_a_bill_is_checked_against_the_own_rows(page, served, tmp_path, off_mwh,
     served.store.keep_bill(bill, [], b"{}")
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: count(page) == len(imports))
-    page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
-    page.wait(lambda: told in (page.text("#check-verdict") or ""), told)
+    check_bill(page)
+    assert told in page.text("#check-verdict")
     cells = [cell.text for cell in page.all("#check-rows tr:last-child td")]
     assert cells[1] == f"{whole / 1e6:.3f}"
     assert cells[2] == f"{sum(imports) / 1e6:.3f}"
+
+
+NOWHERE = """
+const fetched = window.fetch.bind(window);
+window.fetch = async (url, ...rest) => {
+  const answer = await fetched(url, ...rest);
+  if (!/tariffs\\.json/.test(String(url))) return answer;
+  const body = (await answer.text()).replace(/"zone":\\s*"[^"]*"/g, '"zone": "No/Where"');
+  return new Response(body, { status: answer.status, headers: { "Content-Type": "application/json" } });
+};
+"""
+
+
+def test_what_cannot_be_added_up_is_told_and_the_rest_goes_on(page, served, tmp_path):
+    """A tariff in a time zone that no browser has: no cost can be told, and no band compared."""
+    imports = store_minutes(served, served.me, MARCH, 1440)
+    sums = (BillSum(0, (("all", 8),), 8, 8, sum(imports), 0),)
+    tariff = tariff_id(sign_tariff(served.bench.operator, DEPLOYMENT, flat()), DEPLOYMENT)
+    bill = Bill(served.me.account, MARCH, MARCH + DAY, sum(imports), 0, 8, 0, "released", tariff=tariff, sums=sums)
+    served.store.keep_bill(bill, [], b"{}")
+    script = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NOWHERE})
+    try:
+        sign_in(page, served, served.me, served.me.key_file(tmp_path))
+        page.wait(lambda: "went wrong" in (page.text("#failed") or ""))
+        page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
+        page.wait(lambda: "could not be compared" in (page.text("#check-verdict") or ""))
+        allow_downloads(page, tmp_path)
+        page.find("#take-csv").click()
+        assert arrived(page, tmp_path, "csv").read_text().count("\n") == 1 + len(imports)
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
 
 
 @pytest.fixture
@@ -126,8 +158,8 @@ def billed(served, tmp_path):
 def test_the_key_holders_proof_of_a_bill_is_verified_in_the_browser(page, served, billed, tmp_path):
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: count(page) == len(billed))
-    page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
-    page.wait(lambda: "Proved: " in (page.text("#check-proof") or ""))
+    check_bill(page)
+    assert "Proved: " in page.text("#check-proof")
     assert "your 248 windows with energy, signed by your street's concentrator" in page.text("#check-proof")
     assert "Equal" in page.text("#check-verdict")
     proof = page.run(
@@ -247,7 +279,7 @@ def test_energy_of_a_gap_belongs_to_the_window_that_ends_it(page, served):
 def test_files_are_made_in_the_browser_and_read_by_another_program(page, served, tmp_path):
     imports = store_minutes(served, served.me, MARCH, 2 * 1440)
     downloads = tmp_path / "downloads"
-    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+    allow_downloads(page, downloads)
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: count(page) == len(imports))
     page.find("#range-month").click()
@@ -268,6 +300,10 @@ def test_files_are_made_in_the_browser_and_read_by_another_program(page, served,
     assert len(starts) == len(imports) == len(set(starts))
     later = [url for url, _ in page.requests()[asked:] if not url.startswith("blob:")]
     assert all("/portal/accounts/" in url for url in later), later
+
+
+def allow_downloads(page, folder):
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
 
 
 def arrived(page, folder, kind):
