@@ -9,7 +9,7 @@ import pytest
 from gateway_bench import DAY, DEPLOYMENT, HOUR, START, Meter
 from service_bench import Ticking, served
 from test_gateway_segments import closed, held, send
-from test_gateway_uploader import Mdms, answer, honest, verdicts_of
+from uploads_bench import answer, honest, verdicts_of
 
 from gateway import live, segments
 from protocol import reports
@@ -18,10 +18,8 @@ from protocol.wire import encode_link
 
 
 @pytest.fixture
-def mdms(request):
-    served = Mdms(honest)
-    request.addfinalizer(served.close)
-    return served
+def mdms(serve):
+    return serve(honest)
 
 
 def rows_in(bodies):
