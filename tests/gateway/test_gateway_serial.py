@@ -318,14 +318,37 @@ async def carry(source, sink, noise):
         await asyncio.sleep(0.005)
 
 
+@contextlib.asynccontextmanager
+async def firmware(folder, meter, near, far):
+    """Run the real firmware at ``far``, on a noisy line to ``near``."""
+    (folder / "meter.json").write_text(json.dumps(provisioning(meter)))
+    (folder / "live.py").write_text(LIVE)
+    command = [MICROPYTHON, folder / "live.py", folder, far.path, str(SPEED)]
+    near.write(NOISE)
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    lines = [asyncio.create_task(carry(far, near, b"\x07\xff" + NOISE + b"\x00"))]
+    lines.append(asyncio.create_task(carry(near, far, b"\x00noise\x00")))
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+        for line in lines:
+            line.cancel()
+
+
+async def replug(port):
+    port.unplug()
+    await asyncio.sleep(0.5)
+    port.plug()
+
+
 def test_a_real_meter_reports_over_a_noisy_serial_line_that_breaks_and_comes_back(make, plugs, folder):
     meter = Meter(7, since=SINCE)
     gateway = make([meter])
     places = gateway.reception._neighbourhoods
     gateway.reception = Reception(gateway.ledger, gateway.outbox, places, gateway.decryption, detail_s=300)
     near, far = plugs("gateway-port").plug(), plugs("meter-port").plug()
-    (folder / "meter.json").write_text(json.dumps(provisioning(meter)))
-    (folder / "live.py").write_text(LIVE)
 
     def stored():
         rows = gateway.ledger.execute("SELECT interval_number FROM readings ORDER BY interval_number")
@@ -336,28 +359,13 @@ def test_a_real_meter_reports_over_a_noisy_serial_line_that_breaks_and_comes_bac
         await until(lambda: len(stored()) >= wanted)
 
     async def talk(_):
-        near.write(NOISE)
-        process = await asyncio.create_subprocess_exec(
-            MICROPYTHON, folder / "live.py", folder, far.path, str(SPEED), cwd=ROOT
-        )
-        lines = [asyncio.create_task(carry(far, near, b"\x07\xff" + NOISE + b"\x00"))]
-        lines.append(asyncio.create_task(carry(near, far, b"\x00noise\x00")))
-        try:
+        async with firmware(folder, meter, near, far) as process:
             await more(2)
-            near.unplug()
-            await asyncio.sleep(0.5)
-            near.plug()
+            await replug(near)
             await more(2)
-            far.unplug()
-            await asyncio.sleep(0.5)
-            far.plug()
+            await replug(far)
             await more(12)  # over the start of a billing window: the CONFIG has taken effect
             assert process.returncode is None
-        finally:
-            process.kill()
-            await process.wait()
-            for line in lines:
-                line.cancel()
 
     _, logs = serving(gateway, [near], talk, Fast(SPEED))
     numbers = stored()

@@ -33,7 +33,6 @@ class Mdms:
     def __init__(self, *script):
         self.script = list(script)
         self.bodies = []
-        self.stored = set()
         mdms = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
