@@ -11,7 +11,7 @@ import pytest
 from gateway_bench import Deployment, Meter, name_of
 from test_gateway_daemon import Daemon
 from test_gateway_live import rows_in
-from test_gateway_uploader import Mdms, honest
+from uploads_bench import Mdms, honest
 
 from protocol.documents import to_base64url
 from protocol.wire import Deframer, encode_link

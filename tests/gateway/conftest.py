@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from gateway_bench import Concentrator, Meter
+from uploads_bench import Mdms
 
 MEMORY = "/dev/shm"
 
@@ -50,3 +51,17 @@ def meter():
 def gateway(make, meter):
     """A concentrator of one meter."""
     return make([meter])
+
+
+@pytest.fixture
+def serve():
+    """Make MDMSs of a script, which are closed behind the test."""
+    made = []
+
+    def make(*script):
+        made.append(Mdms(*script))
+        return made[-1]
+
+    yield make
+    for mdms in made:
+        mdms.close()

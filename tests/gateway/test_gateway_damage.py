@@ -5,11 +5,11 @@ import sqlite3
 
 import pytest
 from gateway_bench import HOUR, INTERVAL, START, Meter, decrypt
+from service_bench import Still, started
 
 from gateway import damage
 from gateway.ledger import Ledger, LedgerError
 from gateway.roll import first_standing
-from gateway.service import Service
 from protocol.wire import encode_link
 
 NOW = START + HOUR
@@ -148,19 +148,9 @@ def test_damage_while_running_stops_the_daemon_and_acknowledges_nothing(make):
     answered = []
 
     async def run():
-        service = Service(
-            Standing(),
-            gateway.ledger,
-            gateway.outbox,
-            gateway.reception,
-            Idle(),
-            mdms_url="http://127.0.0.1:9",
-            commit_delay_ms=0,
-            max_connections=4,
-        )
-        bound = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(service.run("127.0.0.1", 0, bound.set_result))
-        reader, writer = await asyncio.open_connection("127.0.0.1", await bound)
+        clock = Still(START + 41 * INTERVAL)
+        running, port = await started(gateway, clock, Idle(), commit_delay_ms=0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         overwrite(gateway.path, 4096, b"\xa5" * (gateway.path.stat().st_size - 4096))
         writer.write(encode_link(meter.reading(START + 40 * INTERVAL, 5)))
         try:
@@ -180,19 +170,6 @@ def test_damage_while_running_stops_the_daemon_and_acknowledges_nothing(make):
     gateway.ledger = None
     with pytest.raises(LedgerError, match="is damaged"):
         opened(gateway.path)
-
-
-class Standing:
-    """A clock at a quarter past ten, without a tick."""
-
-    waits = False
-
-    def now_ms(self):
-        return (START + 41 * INTERVAL) * 1000
-
-    async def ticks(self):
-        await asyncio.Event().wait()
-        yield 0
 
 
 class Idle:

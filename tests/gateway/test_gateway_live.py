@@ -7,35 +7,19 @@ import time
 import msgspec
 import pytest
 from gateway_bench import DAY, DEPLOYMENT, HOUR, START, Meter
+from service_bench import Ticking, served
 from test_gateway_segments import closed, held, send
-from test_gateway_uploader import Mdms, answer, honest, verdicts_of
+from uploads_bench import answer, honest, verdicts_of
 
 from gateway import live, segments
-from gateway.service import Service
 from protocol import reports
 from protocol.documents import document_id, from_base64url, to_base64url
 from protocol.wire import encode_link
 
 
-class Clock:
-    """Stands in the middle of an hour; ticks as a daemon's does."""
-
-    waits = False
-
-    def now_ms(self):
-        return (START + HOUR // 2) * 1000
-
-    async def ticks(self):
-        while True:
-            yield self.now_ms()
-            await asyncio.sleep(0.05)
-
-
 @pytest.fixture
-def mdms(request):
-    served = Mdms(honest)
-    request.addfinalizer(served.close)
-    return served
+def mdms(serve):
+    return serve(honest)
 
 
 def rows_in(bodies):
@@ -52,28 +36,15 @@ def rows_in(bodies):
 def serving(gateway, url, talk):
     """Run the daemon's tasks while a meter talks over TCP: ``talk(write)``."""
 
-    async def run():
-        service = Service(
-            Clock(),
-            gateway.ledger,
-            gateway.outbox,
-            gateway.reception,
-            gateway.closing,
-            mdms_url=url,
-            commit_delay_ms=0,
-            max_connections=4,
-        )
-        bound = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(service.run("127.0.0.1", 0, bound.set_result))
-        _, writer = await asyncio.open_connection("127.0.0.1", await bound)
+    async def connected(port):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             return await talk(lambda frame: writer.write(encode_link(frame)))
         finally:
             writer.close()
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
-    return asyncio.run(run())
+    clock = Ticking(START + HOUR // 2)  # in the middle of an hour
+    return asyncio.run(served(gateway, connected, clock, mdms_url=url, commit_delay_ms=0))
 
 
 async def until(condition, patience_s=30):

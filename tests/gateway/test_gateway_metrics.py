@@ -192,7 +192,7 @@ def test_a_daemon_answers_scrapes_and_counts_what_passes(tmp_path):
     assert personal(text, [meter]) == []
 
 
-def test_the_service_times_a_batch_and_the_uploader_says_each_outcome(lived, monkeypatch):
+def test_the_service_times_a_batch(lived):
     metrics = Metrics()
     service = Service(
         None, lived.ledger, lived.outbox, lived.reception, lived.closing,
@@ -216,6 +216,8 @@ def test_the_service_times_a_batch_and_the_uploader_says_each_outcome(lived, mon
     service._ledger_thread.shutdown()
     service._background.shutdown()
 
+
+def test_the_uploader_says_each_outcome(lived, monkeypatch):
     said = []
 
     def post(url, waiting):

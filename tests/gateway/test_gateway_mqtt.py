@@ -9,37 +9,20 @@ import struct
 
 import pytest
 from gateway_bench import Deployment, Meter, name_of
+from service_bench import NOW, served
 from structlog.testing import capture_logs
 
 from gateway.carriers import read_broker
 from gateway.config import ConfigError, load
 from gateway.links import mqtt, mqtt_packets
 from gateway.links.mqtt import Address, Broker, MqttPeer
-from gateway.service import QUEUE_FRAMES, Service
+from gateway.service import QUEUE_FRAMES
 from protocol import keychain, wire
 
-PATIENCE_S = 60
-NOW = 1_772_400_000
 TODAY = keychain.epoch_of(NOW)
 TOPIC = "hushmeter/bench"
 ACCEPTED = b"\x20\x02\x00\x00"
 GRANTED = b"\x90\x03\x00\x01\x01"
-
-
-class Still:
-    """A clock that stands still and never ticks."""
-
-    waits = False
-
-    def now_ms(self):
-        return NOW * 1000
-
-    async def ticks(self):
-        await asyncio.Event().wait()
-        yield 0
-
-    async def settled(self, now_ms):
-        pass
 
 
 class Client:
@@ -109,35 +92,17 @@ def down(meter):
     return f"{TOPIC}/down/{meter.title.hex()}"
 
 
-def serving(gateway, talk, commit_delay_ms=1):
+def serving(gateway, talk, **settings):
     """Run a service whose broker is the test: ``talk(connections, tcp_port)``. Returns (what it returned, the log)."""
 
     async def run():
         connections = asyncio.Queue()
         server = await asyncio.start_server(lambda *ends: connections.put(Client(*ends)), "127.0.0.1", 0)
-        service = Service(
-            Still(),
-            gateway.ledger,
-            gateway.outbox,
-            gateway.reception,
-            gateway.closing,
-            mdms_url="http://127.0.0.1:9",
-            commit_delay_ms=commit_delay_ms,
-            max_connections=8,
-            broker=Broker("127.0.0.1", server.sockets[0].getsockname()[1], TOPIC),
-        )
-        port = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(service.run("127.0.0.1", 0, port.set_result))
-        talking = asyncio.create_task(talk(connections, await port))
-        await asyncio.wait([running, talking], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-        server.close()
-        if not talking.done():
-            talking.cancel()
-            raise AssertionError("it takes too long")
-        return await talking
+        broker = Broker("127.0.0.1", server.sockets[0].getsockname()[1], TOPIC)
+        try:
+            return await served(gateway, lambda port: talk(connections, port), broker=broker, **settings)
+        finally:
+            server.close()
 
     with capture_logs() as logs:
         return asyncio.run(run()), logs

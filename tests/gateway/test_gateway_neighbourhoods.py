@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 from gateway_bench import DAY, DECRYPTOR, GRACE, INTERVAL, NAME, START, WINDOW, Concentrator, Meter, built, name_of
-from test_gateway_tcp import Line, serving
+from service_bench import Line, served
 
 from gateway.roll import first_standing
 from paillier import ENERGY_SLOTS, from_base64url
@@ -112,4 +112,4 @@ def test_meters_of_two_neighbourhoods_are_answered_on_one_connection(two):
                 await line.hear()
         return [set(meter.verdicts(line.answers).values()) for meter in meters]
 
-    assert serving(gateway, talk) == [{"stored"}] * 6
+    assert asyncio.run(served(gateway, talk)) == [{"stored"}] * 6

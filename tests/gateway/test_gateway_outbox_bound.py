@@ -1,21 +1,18 @@
 """The outbox is bounded: when it is full, frames stay unopened with their meters, and everything goes on by itself."""
 
 import asyncio
-import http.server
-import threading
 
 import msgspec
 import pytest
 from gateway_bench import DAY, HOUR, INTERVAL, START, Meter
+from service_bench import Line, Ticking, served
 from structlog.testing import capture_logs
+from uploads_bench import answer, honest
 
 from gateway import bounds
 from gateway.bounds import MB, Bounds, Rate
 from gateway.operation import status
-from gateway.service import Service
 from protocol import reports
-from protocol.documents import document_id
-from protocol.wire import Deframer, encode_link
 
 STORED = reports.ItemVerdict("", "stored")
 
@@ -77,44 +74,7 @@ def test_a_disk_below_its_floor_holds_frames_and_closings(gateway, monkeypatch):
     assert not counted.holds_frames()
 
 
-class Mdms(http.server.BaseHTTPRequestHandler):
-    """Stores everything, once it is switched on."""
-
-    on = False
-    stored: list
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not type(self).on:
-            self.send_error(503)
-            return
-        batch = msgspec.json.decode(body, type=reports.Batch)
-        type(self).stored += batch.reports
-        verdicts = [
-            reports.ItemVerdict(document_id(item.type, "bench", item.content_bytes()), "stored")
-            for item in batch.reports
-        ]
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(msgspec.json.encode(reports.BatchAnswer(verdicts)))
-
-    def log_message(self, *arguments):
-        pass
-
-
-class Clock:
-    waits = False
-
-    def now_ms(self):
-        return (START + DAY) * 1000
-
-    async def ticks(self):
-        while True:
-            yield self.now_ms()
-            await asyncio.sleep(0.05)
-
-
-def test_while_the_mdms_is_away_nothing_is_acknowledged_and_when_it_is_back_everything_is(make, monkeypatch):
+def test_while_the_mdms_is_away_nothing_is_acknowledged_and_when_it_is_back_everything_is(make, serve, monkeypatch):
     """Over TCP, with the daemon's own tasks: no answer, no reading, then all of it, oldest first."""
     monkeypatch.setattr("gateway.service.FULL_S", 0.02)
     meter = Meter()
@@ -122,63 +82,44 @@ def test_while_the_mdms_is_away_nothing_is_acknowledged_and_when_it_is_back_ever
     gateway.close(START + DAY)  # a day of loads waits
     limit = bounded(gateway)
     limit._max_bytes = real_bytes(gateway)
-    Mdms.on, Mdms.stored = False, []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mdms)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    opened = []
-    honest = gateway.decryption.open
-    monkeypatch.setattr(gateway.decryption, "open", lambda *given: opened.append(1) or honest(*given))
+    opened, honest_open = [], gateway.decryption.open
+    monkeypatch.setattr(gateway.decryption, "open", lambda *given: opened.append(1) or honest_open(*given))
     frames = meter.readings(4, START + DAY - 4 * INTERVAL)
+    mdms = serve(lambda body: answer(b"", 503))
+    stored = []
 
-    async def run():
-        service = Service(
-            Clock(),
-            gateway.ledger,
-            gateway.outbox,
-            gateway.reception,
-            gateway.closing,
-            mdms_url=f"http://127.0.0.1:{server.server_port}",
-            commit_delay_ms=0,
-            max_connections=4,
-            bounds=limit,
-        )
-        bound = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(service.run("127.0.0.1", 0, bound.set_result))
-        reader, writer = await asyncio.open_connection("127.0.0.1", await bound)
-        writer.write(b"".join(encode_link(frame) for frame in frames))
+    def stores(body):
+        stored.extend(msgspec.json.decode(body, type=reports.Batch).reports)
+        return honest(body)
+
+    async def talk(port):
+        line = await Line.open(meter, port)
+        await line.send(*frames)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
-                await reader.read(1)
+                await line.hear()
         assert opened == []
-        Mdms.on = True
-        verdicts, deframer = {}, Deframer()
-        async with asyncio.timeout(60):
-            while len(verdicts) < len(frames):
-                deframer.feed(await reader.read(4096))
-                verdicts.update(meter.verdicts(list(deframer)))
-        writer.close()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        return verdicts
+        mdms.script = [stores]
+        while len(meter.verdicts(line.answers)) < len(frames):
+            assert await line.hear()
+        line.close()
+        return meter.verdicts(line.answers)
 
-    try:
-        verdicts = asyncio.run(run())
-    finally:
-        server.shutdown()
-        server.server_close()
+    settings = {"mdms_url": mdms.url, "commit_delay_ms": 0, "bounds": limit}
+    verdicts = asyncio.run(served(gateway, talk, Ticking(START + DAY), **settings))
     assert set(verdicts.values()) == {"stored"}
     starts = [
         reports.parse_report(item.type, item.content_bytes()).interval_start
-        for item in Mdms.stored
+        for item in stored
         if item.type == reports.INTERVAL_LOAD
     ]
     assert len(starts) >= 90 and starts == sorted(set(starts)), "oldest first, each once"
 
 
-def test_a_planted_daemon_without_a_bound_is_found(make, monkeypatch):
+def test_a_planted_daemon_without_a_bound_is_found(make, serve, monkeypatch):
     monkeypatch.setattr(Bounds, "holds_frames", lambda self: False)
     with pytest.raises(pytest.fail.Exception):
-        test_while_the_mdms_is_away_nothing_is_acknowledged_and_when_it_is_back_everything_is(make, monkeypatch)
+        test_while_the_mdms_is_away_nothing_is_acknowledged_and_when_it_is_back_everything_is(make, serve, monkeypatch)
 
 
 def test_the_bound_is_said_in_days_from_what_the_meters_cause(gateway, meter):

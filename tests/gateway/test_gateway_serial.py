@@ -12,17 +12,16 @@ from pathlib import Path
 
 import pytest
 from gateway_bench import CCM, Deployment, Meter, name_of
+from service_bench import Still, served
 from structlog.testing import capture_logs
 
 from gateway.config import ConfigError, load
 from gateway.links import serial
 from gateway.reception import Reception
-from gateway.service import Service
 from protocol import documents, keychain, reports, wire
 
 ROOT = Path(__file__).resolve().parents[2]
 MICROPYTHON = Path(sys.executable).parent / "micropython"
-PATIENCE_S = 60
 SINCE = 1_772_323_200  # a midnight
 NOW = SINCE + 86_400
 NOISE = b"ets Jul 29 2019 12:21:46\r\nrst:0x1 (POWERON_RESET)\x03\x04\xff\x00\x00boot\x00\x01\x01\x00load:0x3fff"
@@ -75,55 +74,23 @@ def plugs(folder):
         port.unplug()
 
 
-class Clock:
+class Fast(Still):
     """Never ticks. ``speed``: domain seconds in a second."""
 
-    waits = False
-
-    def __init__(self, speed=0):
+    def __init__(self, speed):
+        super().__init__(NOW)
         self._speed = speed
         self._begun = time.monotonic_ns()
 
     def now_ms(self):
-        return NOW * 1000 + (time.monotonic_ns() - self._begun) * self._speed // 1_000_000
-
-    async def ticks(self):
-        await asyncio.Event().wait()
-        yield 0
-
-    async def settled(self, now_ms):
-        pass
+        return super().now_ms() + (time.monotonic_ns() - self._begun) * self._speed // 1_000_000
 
 
 def serving(gateway, ports, talk, clock=None):
     """Run a service on these ports, and ``talk(tcp_port)`` with it. Returns (what it returned, the log)."""
-
-    async def run():
-        service = Service(
-            clock or Clock(),
-            gateway.ledger,
-            gateway.outbox,
-            gateway.reception,
-            gateway.closing,
-            mdms_url="http://127.0.0.1:9",
-            commit_delay_ms=1,
-            max_connections=8,
-            serial=[str(port.path) for port in ports],
-        )
-        bound = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(service.run("127.0.0.1", 0, bound.set_result))
-        talking = asyncio.create_task(talk(await bound))
-        await asyncio.wait([running, talking], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-        if not talking.done():
-            talking.cancel()
-            raise AssertionError("it takes too long")
-        return await talking
-
+    names = [str(port.path) for port in ports]
     with capture_logs() as logs:
-        return asyncio.run(run()), logs
+        return asyncio.run(served(gateway, talk, clock or Still(NOW), serial=names)), logs
 
 
 async def verdicts(port, frames_of, between=b""):
@@ -351,14 +318,37 @@ async def carry(source, sink, noise):
         await asyncio.sleep(0.005)
 
 
+@contextlib.asynccontextmanager
+async def firmware(folder, meter, near, far):
+    """Run the real firmware at ``far``, on a noisy line to ``near``."""
+    (folder / "meter.json").write_text(json.dumps(provisioning(meter)))
+    (folder / "live.py").write_text(LIVE)
+    command = [MICROPYTHON, folder / "live.py", folder, far.path, str(SPEED)]
+    near.write(NOISE)
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    lines = [asyncio.create_task(carry(far, near, b"\x07\xff" + NOISE + b"\x00"))]
+    lines.append(asyncio.create_task(carry(near, far, b"\x00noise\x00")))
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+        for line in lines:
+            line.cancel()
+
+
+async def replug(port):
+    port.unplug()
+    await asyncio.sleep(0.5)
+    port.plug()
+
+
 def test_a_real_meter_reports_over_a_noisy_serial_line_that_breaks_and_comes_back(make, plugs, folder):
     meter = Meter(7, since=SINCE)
     gateway = make([meter])
     places = gateway.reception._neighbourhoods
     gateway.reception = Reception(gateway.ledger, gateway.outbox, places, gateway.decryption, detail_s=300)
     near, far = plugs("gateway-port").plug(), plugs("meter-port").plug()
-    (folder / "meter.json").write_text(json.dumps(provisioning(meter)))
-    (folder / "live.py").write_text(LIVE)
 
     def stored():
         rows = gateway.ledger.execute("SELECT interval_number FROM readings ORDER BY interval_number")
@@ -369,30 +359,15 @@ def test_a_real_meter_reports_over_a_noisy_serial_line_that_breaks_and_comes_bac
         await until(lambda: len(stored()) >= wanted)
 
     async def talk(_):
-        near.write(NOISE)
-        process = await asyncio.create_subprocess_exec(
-            MICROPYTHON, folder / "live.py", folder, far.path, str(SPEED), cwd=ROOT
-        )
-        lines = [asyncio.create_task(carry(far, near, b"\x07\xff" + NOISE + b"\x00"))]
-        lines.append(asyncio.create_task(carry(near, far, b"\x00noise\x00")))
-        try:
+        async with firmware(folder, meter, near, far) as process:
             await more(2)
-            near.unplug()
-            await asyncio.sleep(0.5)
-            near.plug()
+            await replug(near)
             await more(2)
-            far.unplug()
-            await asyncio.sleep(0.5)
-            far.plug()
+            await replug(far)
             await more(12)  # over the start of a billing window: the CONFIG has taken effect
             assert process.returncode is None
-        finally:
-            process.kill()
-            await process.wait()
-            for line in lines:
-                line.cancel()
 
-    _, logs = serving(gateway, [near], talk, Clock(SPEED))
+    _, logs = serving(gateway, [near], talk, Fast(SPEED))
     numbers = stored()
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     counts = gateway.ledger.counts()

@@ -7,95 +7,18 @@ import socket
 import time
 
 import pytest
-from gateway_bench import Meter, name_of
+from gateway_bench import Meter
+from service_bench import NOW, PATIENCE_S, Line, served
 
 from gateway.links import tcp
-from gateway.service import BATCH_FRAMES, FOLDED_BATCH_FRAMES, QUEUE_FRAMES, Service
+from gateway.service import BATCH_FRAMES, FOLDED_BATCH_FRAMES, QUEUE_FRAMES
 from protocol import keychain, wire
 
-PATIENCE_S = 60
-NOW = 1_772_400_000
 TODAY = keychain.epoch_of(NOW)
 
 
-class Still:
-    """A clock that stands still and never ticks."""
-
-    waits = False
-
-    def now_ms(self):
-        return NOW * 1000
-
-    async def ticks(self):
-        await asyncio.Event().wait()
-        yield 0
-
-    async def settled(self, now_ms):
-        pass
-
-
-def serving(gateway, talk, max_connections=64, commit_delay_ms=1, **settings):
-    """Run a service, and ``talk(port)`` with it."""
-
-    async def run():
-        service = Service(
-            Still(),
-            gateway.ledger,
-            gateway.outbox,
-            gateway.reception,
-            gateway.closing,
-            mdms_url="http://127.0.0.1:9",
-            commit_delay_ms=commit_delay_ms,
-            max_connections=max_connections,
-            **settings,
-        )
-        port = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(service.run("127.0.0.1", 0, port.set_result))
-        talking = asyncio.create_task(talk(await port))
-        await asyncio.wait([running, talking], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-        return await talking
-
-    return asyncio.run(run())
-
-
-class Line:
-    """A meter's connection."""
-
-    def __init__(self, meter, reader, writer):
-        self.meter, self.reader, self.writer = meter, reader, writer
-        self.deframer = wire.Deframer()
-        self.answers = []
-
-    @classmethod
-    async def open(cls, meter, port):
-        return cls(meter, *await asyncio.open_connection("127.0.0.1", port))
-
-    async def send(self, *frames, piece=None):
-        data = b"".join(wire.encode_link(frame) for frame in frames)
-        for at in range(0, len(data), piece or len(data)):
-            self.writer.write(data[at : at + (piece or len(data))])
-            await self.writer.drain()
-
-    async def verdicts(self, frames):
-        """Send frames and return their verdicts when each has one."""
-        await self.send(*frames)
-        while True:
-            found = self.meter.verdicts(self.answers)
-            if {name_of(frame) for frame in frames} <= set(found):
-                return [found[name_of(frame)] for frame in frames]
-            assert await self.hear()
-
-    async def hear(self):
-        data = await asyncio.wait_for(self.reader.read(4096), PATIENCE_S)
-        self.deframer.feed(data)
-        self.answers += list(self.deframer)
-        return data
-
-    def close(self):
-        self.writer.close()
+def serving(gateway, talk, **settings):
+    return asyncio.run(served(gateway, talk, **settings))
 
 
 @pytest.fixture

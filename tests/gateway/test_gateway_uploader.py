@@ -1,8 +1,6 @@
 """Uploads: a report leaves the outbox on a verdict of its own, and nothing that an MDMS answers can lose one."""
 
 import asyncio
-import contextlib
-import http.server
 import socket
 import threading
 
@@ -10,72 +8,12 @@ import msgspec
 import pytest
 from gateway_bench import DAY, DEPLOYMENT, IDENTITY, START
 from structlog.testing import capture_logs
+from uploads_bench import answer, honest, verdicts_of
 
 import gateway.uploader as uploader_module
 from gateway.uploader import MAX_BATCH, Uploader, UploadFailed, post
 from protocol import documents
 from protocol.reports import Batch
-
-
-def verdicts_of(body, verdict="stored", reason=""):
-    """Return the answer of an honest MDMS to a batch."""
-    found = msgspec.json.decode(body, type=Batch).reports
-    names = [documents.document_id(each.type, DEPLOYMENT, each.content_bytes()) for each in found]
-    return {"verdicts": [{"id": name, "verdict": verdict, "reason": reason} for name in names]}
-
-
-def honest(body):
-    return answer(verdicts_of(body))
-
-
-def answer(value, status=200):
-    data = value if isinstance(value, bytes) else msgspec.json.encode(value)
-    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(data)) + data
-
-
-class Mdms:
-    """An MDMS that follows a script: a function of the body to raw bytes for each request, the last one for ever."""
-
-    def __init__(self, *script):
-        self.script = list(script)
-        self.bodies = []
-        self.stored = set()
-        mdms = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                assert self.path == "/api/v1/reports"
-                assert self.headers["Content-Type"] == "application/json"
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                mdms.bodies.append(body)
-                said = (mdms.script.pop(0) if len(mdms.script) > 1 else mdms.script[0])(body)
-                with contextlib.suppress(OSError):
-                    self.wfile.write(said)
-                self.close_connection = True
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-@pytest.fixture
-def serve():
-    made = []
-
-    def make(*script):
-        made.append(Mdms(*script))
-        return made[-1]
-
-    yield make
-    for mdms in made:
-        mdms.close()
 
 
 @pytest.fixture

@@ -219,7 +219,7 @@ def labels_in(folder):
     """Return every label in the code of a folder, with the number of places that write it."""
     found = {}
     for path in sorted((ROOT / folder).rglob("*.py")):
-        if path.name == "make_vectors.py":  # which reads the specification and not the code
+        if "make_vectors" in path.parts:  # which reads the specification and not the code
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, bytes | str):

@@ -22,7 +22,10 @@ from gateway.intake import Ccm
 from protocol import documents, envelopes, keychain, rosters, windows, wire
 from protocol.documents import BadSignature, Document, DocumentError
 from protocol.reports import parse_report
-from scripts import make_vectors
+from scripts.make_vectors.files import render
+
+OURS = {"protocol", "paillier", "firmware", "gateway", "mdms", "hardware", "scripts", "tests"}
+GENERATOR = ROOT / "scripts" / "make_vectors"
 
 
 def both_vectors():
@@ -44,7 +47,7 @@ def both_vectors():
 
 
 def test_making_the_vectors_anew_gives_the_same_bytes():
-    rendered = dict(make_vectors.render())
+    rendered = dict(render())
     assert {path.name for path in VECTORS.iterdir()} == set(rendered)
     for name, text in rendered.items():
         assert (VECTORS / name).read_bytes() == text.encode("ascii"), f"{name}: run python -m scripts.make_vectors"
@@ -58,11 +61,46 @@ def test_the_command_writes_the_same_bytes_in_another_process(tmp_path):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
+def taken_from_outside(text):
+    """Return what a file of the generator imports from this repository, other than the files beside it."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] in OURS]
+        elif isinstance(node, ast.ImportFrom):
+            name = "." * node.level + (node.module or "")
+            if node.level > 1 or name.split(".")[0] in OURS:
+                found.append(name)
+    return found
+
+
 def test_the_generator_takes_nothing_from_the_code_under_test():
-    tree = ast.parse((ROOT / "scripts" / "make_vectors.py").read_text(encoding="utf-8"))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not {name for name in imported if name is None or name.split(".")[0] in ("protocol", "firmware", "gateway")}
+    files = sorted(GENERATOR.rglob("*.py"))
+    assert GENERATOR / "__main__.py" in files
+    for path in files:
+        assert not taken_from_outside(path.read_text(encoding="utf-8")), path
+
+
+def test_nothing_of_the_code_under_test_is_loaded_where_vectors_are_made():
+    code = (
+        "import sys, scripts.make_vectors.__main__;"
+        f"assert not {OURS - {'scripts'}!r} & {{name.split('.')[0] for name in sys.modules}};"
+        "print(*(name for name in sys.modules if name.startswith('scripts.')))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=100
+    )
+    loaded = ran.stdout.split()
+    assert "scripts.make_vectors.frames" in loaded
+    assert all(name.startswith("scripts.make_vectors") for name in loaded)
+
+
+def test_a_generator_that_looks_at_the_code_is_found():
+    assert taken_from_outside("import protocol.wire") == ["protocol.wire"]
+    assert taken_from_outside("def late():\n    from protocol import wire") == ["protocol"]
+    assert taken_from_outside("from ..sealing_meter import SealingMeter") == ["..sealing_meter"]
+    assert taken_from_outside("from scripts.street import Street") == ["scripts.street"]
+    assert taken_from_outside("from . import frames\nfrom .frames import seal\nimport hmac") == []
 
 
 # --- Other libraries ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from protocol.windows import (
     period_of,
     window_of,
 )
-from scripts.make_vectors import walked_windows
+from scripts.make_vectors.windows import walked_windows
 
 ZONES = (
     "UTC",
