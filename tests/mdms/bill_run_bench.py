@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 
+from database_bench import copied_database_url, database_url
 from mdms_bench import APRIL, DEPLOYMENT, MARCH, Bench, pseudonym
 from sqlalchemy import delete, update
 from tariff_bench import book_of, day_and_night, write_tariffs
@@ -62,7 +63,8 @@ class MonthsEnd:
             [],
         )
         twin.path = folder / self.path.name
-        twin.path.write_text(twin.path.read_text().replace(str(self.folder), str(folder)))
+        config = twin.path.read_text().replace(database_url(self.folder), copied_database_url(self.folder, folder))
+        twin.path.write_text(config.replace(str(self.folder), str(folder)))
         twin.config = load_mdms_config(twin.path)
         twin.store = Store(twin.config.database)
         self.twins.append(twin)

@@ -107,6 +107,7 @@ def test_servers_that_start_at_once_migrate_once(url):
     assert len(rows_behind(Store(url, migrate=False), ME, 0)) == 4
 
 
+@pytest.mark.sqlite
 def test_a_start_waits_for_whoever_writes_a_database_that_has_no_write_ahead_log_yet(url):
     path = url.removeprefix("sqlite:///")
     writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

@@ -209,6 +209,7 @@ def test_a_taken_port_is_one_line(bench, tmp_path):
     assert (code, str(port) in said) == (1, True)
 
 
+@pytest.mark.sqlite
 def test_an_unreadable_database_is_one_line(bench, tmp_path):
     mdms, keyholder = bench.write(tmp_path)
     (tmp_path / "mdms.sqlite3").write_bytes(b"this is no database, and long enough to be seen as none" * 100)

@@ -30,6 +30,7 @@ def store(url):
     store.close()
 
 
+@pytest.mark.sqlite
 def test_what_was_acknowledged_is_durable(store):
     with store._engine.connect() as connection:
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):

@@ -1,11 +1,16 @@
 """The same tables, questions and pages on PostgreSQL."""
 
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from database_bench import SERVER
 from mdms_bench import DAY, MARCH
 from migration_bench import ME, OTHER, fill_first_version, rows_of_the_first_version, run, tables
 from pages_bench import BenchPages
@@ -19,6 +24,10 @@ from mdms.portal.questions import rows_behind
 from mdms.store import Bill, Store
 from mdms.tables import metadata
 from scripts.postgres import Postgres
+
+ROOT = Path(__file__).resolve().parents[2]
+# They ask no database of the MDMS's, or ask it nothing that others do not, for minutes.
+ELSEWHERE = ("api_schema", "bill_cluster", "forecast", "gate_*", "key_memory", "leakage", "production_key", "vault")
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +117,18 @@ def test_the_pages_answer_alike(bench, tmp_path, url):
     assert prune(pages.store, bench.book, 1 << 16) == 12
     assert client.get(f"/portal/accounts/{pages.me.account}/rows.json").get_json()["rows"] == ""
     pages.close()
+
+
+@pytest.mark.timeout(1800)
+def test_the_mdms_own_tests_hold_on_it_as_well(server, say):
+    """Every test of tests/mdms but those that are about SQLite, each with a database of its own."""
+    command = [sys.executable, "-m", "pytest", "tests/mdms", "-n", "2", "-m", "not system and not hil and not sqlite"]
+    left_out = [f"--ignore-glob=*/test_mdms_{name}.py" for name in ELSEWHERE]
+    given = os.environ | {SERVER: server.url}
+    done = subprocess.run([*command, *left_out, "--tb=short"], cwd=ROOT, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    made = run(
+        server.url, ("SELECT count(*) FROM pg_database WHERE datname LIKE 't________________________________'", {})
+    )
+    say(f"tests of the MDMS on PostgreSQL, in {made[0][0]} databases of their own")
+    assert made[0][0] > 100
