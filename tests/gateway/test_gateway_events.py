@@ -6,7 +6,6 @@ import pytest
 from gateway_bench import CCM, DAY, HOUR, IDENTITY, INTERVAL, NAME, START, WINDOW, Deployment, Meter, name_of
 from structlog.testing import capture_logs
 
-from gateway.__main__ import check_lengths
 from gateway.config import ConfigError, load
 from gateway.holdings import events
 from gateway.intake import DataDecryption
@@ -14,6 +13,7 @@ from gateway.ledger import Ledger, LedgerError
 from gateway.reception import Reception
 from gateway.roll import read_neighbourhoods
 from gateway.schema import FIRST_SCHEMA, SCHEMA_VERSION
+from gateway.serving import check_lengths
 from protocol import keychain, windows, wire
 from protocol.documents import key_id
 
