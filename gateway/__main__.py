@@ -1,47 +1,33 @@
-"""The daemon: reads the configuration, opens the ledger, takes new meters in, starts the tasks, stops them in order."""
+"""The commands: run the daemon, and what is done beside it or while it is stopped."""
 
 import asyncio
 import logging
 import resource
-import signal
 import sqlite3
 import sys
 import time
 from pathlib import Path
 from typing import NoReturn
-from wsgiref.simple_server import WSGIServer
 
 import click
 import structlog
-from Crypto.PublicKey.ECC import EccKey
 
 from protocol.documents import key_id
 
 from . import bounds, closing, damage
-from .bounds import Bounds
-from .carriers import allow_files, read_broker
-from .clock import Clock, ConductedClock, SystemClock
-from .closing import Closing
-from .config import Config, ConfigError, load
-from .encryption import FOLD
+from .carriers import allow_files
+from .clock import SystemClock
+from .config import ConfigError, load
 from .enrolment import EnrolmentError
 from .identity import read_identity
-from .intake import DataDecryption
-from .ledger import Ledger, LedgerError
-from .neighbourhood import Neighbourhood
-from .operation import backup, check, doctor, notify, quarantine, restore, status
+from .ledger import LedgerError
+from .operation import backup, check, doctor, quarantine, restore, status
 from .operation.backup import BackupError
-from .operation.metrics import Metrics
 from .operation.quarantine import QuarantineError
 from .operation.restore import RestoreError
-from .outbox import Outbox
-from .reception import Reception
-from .roll import Roll, check_served, read_neighbourhoods
+from .roll import read_neighbourhoods
 from .rotation import settle
-from .service import BATCH_FRAMES, FOLDED_BATCH_FRAMES, Service
-from .trusted_clock import SYSTEM, trust_of
-
-log = structlog.get_logger()
+from .serving import check_lengths, serve
 
 CONFIG = click.option(
     "--config",
@@ -243,108 +229,6 @@ def stop(message: str) -> NoReturn:
     """End with one clear line and a status that is not zero."""
     click.echo(f"gateway: {message}", err=True)
     sys.exit(2)
-
-
-def check_lengths(config: Config, neighbourhoods: dict[str, Neighbourhood]) -> None:
-    """Raise ConfigError where the detail length that meters are to be told does not fit a neighbourhood's interval."""
-    for name, place in neighbourhoods.items():
-        if config.detail_s and place.roster.interval_s % config.detail_s:
-            raise ConfigError(f"'detail_s' must divide the interval of {name}, {place.roster.interval_s} s")
-
-
-async def serve(config: Config, identity: EccKey, neighbourhoods: dict[str, Neighbourhood], ledger: Ledger) -> None:
-    """Build the parts, run them, and stop them in order at a signal."""
-    conductor = config.conductor()
-    trust_given = trust_of(config.clock_trust if conductor is None else SYSTEM)
-    clock: Clock = SystemClock(trusted=trust_given.given) if conductor is None else ConductedClock(*conductor)
-    decryption = DataDecryption(config.accepted_delay_days)
-    metrics = Metrics()
-    notifier = notify.from_environment()
-    outbox = Outbox(ledger, identity, config.deployment, metrics.closed)
-    roll = Roll(config, key_id(identity), ledger, outbox, decryption, neighbourhoods)
-    roll.begin(clock.now_ms())
-    check_served(ledger, neighbourhoods)
-
-    def look(now_ms: int) -> None:
-        trust_given.note(ledger)
-        roll.look(now_ms)
-
-    bounds = Bounds(ledger, config.ledger, outbox_max_mb=config.outbox_max_mb, disk_floor_mb=config.disk_floor_mb)
-    bounds.announce(clock.now_ms() // 1000)
-    service = Service(
-        clock,
-        ledger,
-        outbox,
-        Reception(ledger, outbox, neighbourhoods, decryption, detail_s=config.detail_s, trusted=trust_given.given),
-        Closing(
-            ledger,
-            outbox,
-            neighbourhoods,
-            decryption,
-            min_contributors=config.min_contributors,
-            grace_s=config.grace_s,
-            accepted_delay_days=config.accepted_delay_days,
-            trusted=trust_given.given,
-        ),
-        mdms_url=config.mdms_url,
-        commit_delay_ms=config.commit_delay_ms,
-        batch_frames=FOLDED_BATCH_FRAMES if config.accumulator == FOLD else BATCH_FRAMES,
-        max_connections=config.max_connections,
-        authentic_within_s=config.authentic_within_s,
-        serial=config.serial,
-        baud=config.baud,
-        broker=read_broker(config),
-        metrics=metrics,
-        look=look,
-        bounds=bounds,
-    )
-    metrics.observe(config.ledger, neighbourhoods, service.connections, clock.now_ms)
-    scraped = answer_scrapes(config, metrics)
-    host, port = config.address()
-
-    def ready(bound: int) -> None:
-        log.info("listening", host=host, port=bound)
-        notifier.say("READY=1", f"STATUS=listening on {host}, port {bound}, for {', '.join(neighbourhoods)}")
-
-    running = asyncio.create_task(service.run(host, port, ready))
-    watching = asyncio.create_task(notify.watch(notifier, service.answers))
-
-    def stop_in_order() -> None:
-        notifier.say("STOPPING=1", "STATUS=stopping in order")
-        running.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_in_order)
-    try:
-        await running
-    except asyncio.CancelledError:
-        log.info("stopping at a signal")
-    except OSError as error:
-        raise ConfigError(
-            f"'listen': cannot listen on {config.listen}: {error.strerror}; stop what uses it or choose another port"
-        ) from None
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        if scraped is not None:
-            scraped.shutdown()
-
-
-def answer_scrapes(config: Config, metrics: Metrics) -> WSGIServer | None:
-    """Answer Prometheus where the configuration says so; raises ConfigError where the address is taken."""
-    address = config.metrics_address()
-    if address is None:
-        return None
-    try:
-        server = metrics.listen(*address)
-    except OSError as error:
-        raise ConfigError(
-            f"'metrics_listen': cannot listen on {config.metrics_listen}: {error.strerror}; stop what uses it or"
-            " choose another port"
-        ) from None
-    log.info("metrics", host=address[0], port=server.server_port)
-    return server
 
 
 if __name__ == "__main__":

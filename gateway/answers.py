@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from protocol import keychain, windows, wire
 
+from .holdings import enrolled, meter_keys
 from .intake import CCM, DataDecryption, MeterKeys, Opened
 from .ledger import Ledger
 from .neighbourhood import Neighbourhood
@@ -45,7 +46,7 @@ class Answers:
     def _config(self, hello: wire.Header, now: int) -> list[bytes]:
         """Return the CONFIG with which a meter takes over the lengths from the next window on, or nothing."""
         title = hello.system_title
-        meter = self._ledger.meter(title)
+        meter = enrolled.get(self._ledger, title)
         assert meter is not None, "a frame is opened with an enrolled meter's keys only"
         place = self._neighbourhoods[meter.neighbourhood]
         interval_s = place.roster.interval_s
@@ -59,7 +60,7 @@ class Answers:
 
     def _down(self, title: bytes) -> tuple[int, bytes]:
         """Return the epoch of which a meter's newest frame was opened, and the downlink key of that day."""
-        meter, keys = self._ledger.meter(title), self._ledger.keys(title)
+        meter, keys = enrolled.get(self._ledger, title), meter_keys.get(self._ledger, title)
         assert meter is not None and keys is not None, "answers are given to enrolled meters only"
         epoch = max(meter.seen_epoch, keys.chain.epoch)
         return epoch, self._decryption.daily_key(title, keys, epoch, keychain.DOWN)

@@ -11,9 +11,11 @@ from protocol import keychain, windows
 from protocol.reports import BillingWindow, IntervalLoad, pack_bitmap
 
 from .aggregate import OpenWindow, SealedWindow, Tail
+from .holdings import enrolled, events, loads, meter_keys, open_windows, seen
+from .holdings.enrolled import Meter
 from .intake import DataDecryption
 from .keys import Era
-from .ledger import Ledger, Meter
+from .ledger import Ledger
 from .neighbourhood import Neighbourhood
 from .outbox import Outbox
 
@@ -95,7 +97,7 @@ class Closing:
         """Close at most CHUNK intervals; returns whether there may be more."""
         interval_s = place.roster.interval_s
         with self._ledger.transaction():
-            first = self._ledger.next_interval(name)
+            first = loads.next_interval(self._ledger, name)
             start = self._first_interval(place, now) if first is None else first
             for _ in range(CHUNK):
                 if start + interval_s + self._grace_s > now:
@@ -103,7 +105,7 @@ class Closing:
                 self._outbox.add(self._load(name, place, start), now * 1000)
                 start += interval_s
             if start != first:
-                self._ledger.set_next_interval(name, start)
+                loads.set_next_interval(self._ledger, name, start)
         return start + interval_s + self._grace_s <= now
 
     def _first_interval(self, place: Neighbourhood, now: int) -> int:
@@ -112,7 +114,7 @@ class Closing:
         return -(-since // place.roster.interval_s) * place.roster.interval_s
 
     def _load(self, name: str, place: Neighbourhood, start: int) -> IntervalLoad:
-        total, pseudonyms = self._ledger.take_load(name, start)
+        total, pseudonyms = loads.take(self._ledger, name, start)
         roster = place.in_force(start)
         members = {at for at, member in enumerate(roster.members) if member.pseudonym in pseudonyms}
         whole = len(members) == len(pseudonyms)
@@ -138,7 +140,7 @@ class Closing:
     def _due(self, now: int) -> list[bytes]:
         """Return the titles of the meters whose oldest window is due: at most ticks, of thousands, none."""
         due = []
-        for title, neighbourhood, start, present in self._ledger.oldest_windows():
+        for title, neighbourhood, start, present in open_windows.oldest(self._ledger):
             place = self._neighbourhoods[neighbourhood]
             if self._is_due(place, OpenWindow(_window_at(start, place.zone), present), now):
                 due.append(title)
@@ -152,22 +154,22 @@ class Closing:
         """Seal at most CHUNK of a meter's windows, in order; returns whether there may be more."""
         with self._ledger.transaction():
             for _ in range(CHUNK):
-                meter = self._ledger.meter(title)
+                meter = enrolled.get(self._ledger, title)
                 assert meter is not None, "meters are not removed"
                 place = self._neighbourhoods[meter.neighbourhood]
                 span = windows.window_of(meter.next_window, place.zone)
                 left = place.left(meter.pseudonym)
                 if left is not None and span.start >= left:
                     return False  # its tenancy is over, and every window of it is sealed
-                window, register = self._ledger.window(title, span)
+                window, register = open_windows.get(self._ledger, title, span)
                 if not self._is_due(place, window, now):
                     return False
                 sealed = self._sealed(meter, place, window, register)
                 self._outbox.add(self._report(meter, place, sealed), now * 1000, title)
                 if sealed.register is not None and register is not None:
-                    self._ledger.set_base(title, sealed.register_to, register)
-                self._ledger.remove_window(title, span.start)
-                self._ledger.set_next_window(title, span.end)
+                    enrolled.set_base(self._ledger, title, sealed.register_to, register)
+                open_windows.remove(self._ledger, title, span.start)
+                enrolled.set_next_window(self._ledger, title, span.end)
         return True
 
     def _sealed(self, meter: Meter, place: Neighbourhood, window: OpenWindow, register: bytes | None) -> SealedWindow:
@@ -177,7 +179,7 @@ class Closing:
         if register is not None:
             window = replace(window, register=paillier.from_bytes(then.public_key, register))
         if register is not None and window.last_end > meter.base_end and then is not era:
-            kept = self._ledger.former_registers(meter.title, window.span.start)
+            kept = open_windows.former_registers(self._ledger, meter.title, window.span.start)
             former = paillier.from_bytes(era.public_key, kept[era.name])
         base = Tail(meter.base_end, paillier.from_bytes(era.public_key, meter.base_register))
         return era.aggregator.seal(base, window, former)
@@ -226,11 +228,11 @@ class Closing:
             if last == NEVER:
                 return
             oldest = today - self._delay_days
-            for title, chain in self._ledger.chains_before(oldest):
-                self._ledger.replace_chain(title, chain.at(oldest))
-            self._ledger.prune_before(oldest)
+            for title, chain in meter_keys.chains_before(self._ledger, oldest):
+                meter_keys.replace_chain(self._ledger, title, chain.at(oldest))
+            seen.prune_before(self._ledger, oldest)
             self._outbox.prune(now - self._delay_s)
-            self._ledger.prune_events(now - EVENTS_S)
+            events.prune(self._ledger, now - EVENTS_S)
         # Erased values must not live on in the write-ahead log.
         self._ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._decryption.forget()

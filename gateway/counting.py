@@ -14,8 +14,10 @@ from protocol import windows, wire
 from .aggregate import Tail
 from .encryption import EncryptedReading
 from .folding import FoldedLoad, FoldedRegister, Folding, SummedLoad
+from .holdings import loads, open_windows, quarantined
+from .holdings.enrolled import Meter
 from .keys import Era
-from .ledger import Ledger, Meter
+from .ledger import Ledger
 from .neighbourhood import Neighbourhood
 from .registers import hold_back
 from .standing import Standings
@@ -57,7 +59,7 @@ class Counting:
         key, aggregator = era.public_key, era.aggregator
         start = reading.interval_end - reading.interval_s
         span = _window_of(meter, place, start)
-        window, register = self._ledger.window(meter.title, span)
+        window, register = open_windows.get(self._ledger, meter.title, span)
         tail = Tail(meter.tail_end, _integer(key, meter.tail_register))
         encrypted = era.encryption.encrypt(
             reading,
@@ -67,7 +69,7 @@ class Counting:
         newest, counted = aggregator.count(tail, window, encrypted, self._held(meter, era, reading.interval_end))
         if counted.register is not None:
             register = paillier.to_bytes(key, counted.register)
-        self._ledger.set_window(meter.title, counted, register)
+        open_windows.put(self._ledger, meter.title, counted, register)
         if newest is not tail:
             # Nearly always the window's register is the newest one: its bytes are made, and checked, once.
             same = newest.register == counted.register
@@ -85,7 +87,7 @@ class Counting:
         title, end = meter.title, reading.interval_end
         start = end - reading.interval_s
         span = _window_of(meter, place, start)
-        window, register = self._ledger.window(title, span)
+        window, register = open_windows.get(self._ledger, title, span)
         *former, newest = place.eras_between(meter.base_end, end)
         at_start = place.era(start).encryption
         encrypted = at_start.encrypt(reading, with_register=False, with_energy=with_energy)
@@ -99,10 +101,10 @@ class Counting:
             if of_window:
                 window, register = replace(window, last_end=end), fresh
                 for era in former:
-                    self._ledger.set_former_register(
-                        title, span.start, era.name, self._register_under(meter, era, reading)
+                    open_windows.set_former_register(
+                        self._ledger, title, span.start, era.name, self._register_under(meter, era, reading)
                     )
-        self._ledger.set_window(title, window, register)
+        open_windows.put(self._ledger, title, window, register)
         return span, encrypted
 
     def _register_under(self, meter: Meter, era: Era, reading: wire.Reading) -> bytes:
@@ -118,7 +120,7 @@ class Counting:
 
         All of a key's registers hold what was measured before it came into force, and only differences are billed.
         """
-        aside = self._ledger.quarantined_until(meter.title, meter.series, end, era.name, era.since)
+        aside = quarantined.energies_until(self._ledger, meter.title, meter.series, end, era.name, era.since)
         held = [paillier.from_bytes(era.public_key, energy) for energy in aside]
         return paillier.add_many(era.public_key, held) if held else None
 
@@ -127,7 +129,7 @@ class Counting:
         load = self._folding.loads.get((meter.neighbourhood, encrypted.start))
         if load is None:
             era = place.era(encrypted.start)
-            held = _integer(era.public_key, self._ledger.load(meter.neighbourhood, encrypted.start))
+            held = _integer(era.public_key, loads.total(self._ledger, meter.neighbourhood, encrypted.start))
             load = SummedLoad(era.public_key, era.aggregator, held)
             self._folding.loads[meter.neighbourhood, encrypted.start] = load
         assert isinstance(load, SummedLoad), "a neighbourhood folds its readings or it does not"
@@ -158,8 +160,15 @@ class Counting:
             )
             for era in place.eras_from(meter.base_end)
         }
-        new = self._ledger.quarantine(
-            meter.title, reading.series, reading.interval_number, end - reading.interval_s, end, reason, energies
+        new = quarantined.set_aside(
+            self._ledger,
+            meter.title,
+            reading.series,
+            reading.interval_number,
+            end - reading.interval_s,
+            end,
+            reason,
+            energies,
         )
         if not new or reading.series != meter.series:
             return  # taken out before, or never in these registers
@@ -190,7 +199,7 @@ class Counting:
         load = self._folding.loads.get((meter.neighbourhood, start))
         if load is None:
             era = place.era(start)
-            held = _integer(era.public_key, self._ledger.load(meter.neighbourhood, start))
+            held = _integer(era.public_key, loads.total(self._ledger, meter.neighbourhood, start))
             load = FoldedLoad(era.encryption.accumulator(held))
             self._folding.loads[meter.neighbourhood, start] = load
         assert isinstance(load, FoldedLoad), "a neighbourhood folds its readings or it does not"
@@ -202,7 +211,7 @@ class Counting:
         tail = Tail(meter.tail_end, _integer(era.public_key, meter.tail_register))
         if not tail.continued_by(start):
             return None
-        window, _ = self._ledger.window(meter.title, _window_of(meter, place, start))
+        window, _ = open_windows.get(self._ledger, meter.title, _window_of(meter, place, start))
         register = FoldedRegister(era.encryption.accumulator(tail.register), tail.end, window)
         self._folding.registers[meter.title] = register
         return register
@@ -218,7 +227,7 @@ class Counting:
     def _keep_register(self, title: bytes, register: FoldedRegister) -> None:
         tail, window = register.emit()
         emitted = _bytes(register.public_key, tail.register)
-        self._ledger.set_window(title, window, emitted)
+        open_windows.put(self._ledger, title, window, emitted)
         self._standings.set_tail(title, tail.end, emitted)
 
     def emit(self) -> None:
@@ -226,7 +235,9 @@ class Counting:
         for title, register in self._folding.registers.items():
             self._keep_register(title, register)
         for (neighbourhood, start), load in self._folding.loads.items():
-            self._ledger.set_load(neighbourhood, start, paillier.to_bytes(load.public_key, load.emit()), *load.titles)
+            loads.set_total(
+                self._ledger, neighbourhood, start, paillier.to_bytes(load.public_key, load.emit()), *load.titles
+            )
 
 
 def _under_one_key(meter: Meter, place: Neighbourhood, reading: wire.Reading) -> bool:

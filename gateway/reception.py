@@ -11,6 +11,7 @@ from protocol import keychain, wire
 from .answers import Answers
 from .counting import Counting
 from .encryption import PaillierEncryption
+from .holdings import events, seen
 from .intake import CORRUPT, REVOKED, DataDecryption, MeterKeys, Opened, Refused
 from .ledger import Ledger
 from .neighbourhood import Neighbourhood
@@ -164,11 +165,11 @@ class Reception:
     def _judge(self, batch: Batch, opened: Opened, frame: bytes, now_ms: int) -> int:
         header = opened.header
         title = header.system_title
-        tag = self._ledger.tag(frame)
-        seen = self._ledger.seen_frame(title, header.salt, header.counter, tag)
-        if seen is not None:
-            return wire.DUPLICATE if seen else self._conflict(title, "one nonce, two frames")
-        self._ledger.add_frame(title, header.salt, header.counter, header.epoch, tag)
+        tag = seen.tag(self._ledger, frame)
+        known = seen.frame(self._ledger, title, header.salt, header.counter, tag)
+        if known is not None:
+            return wire.DUPLICATE if known else self._conflict(title, "one nonce, two frames")
+        seen.add_frame(self._ledger, title, header.salt, header.counter, header.epoch, tag)
         batch.standings.saw_epoch(title, header.epoch)
         if header.type == wire.READING:
             return self._reading(batch, opened, now_ms)
@@ -184,7 +185,7 @@ class Reception:
             event = wire.parse_event(opened.body)
         except wire.Malformed:
             return wire.QUARANTINED
-        self._ledger.add_event(title, event, now_ms // 1000)
+        events.add(self._ledger, title, event, now_ms // 1000)
         log.warning("event", meter=title.hex(), code=wire.EVENTS[event.code], number=event.count)
         return wire.STORED
 
@@ -205,10 +206,10 @@ class Reception:
             return wire.QUARANTINED
         meter = batch.standings.enrolled(title)
         place = self._neighbourhoods[meter.neighbourhood]
-        tag = self._ledger.tag(opened.body)
-        seen = self._ledger.seen_reading(title, reading.series, reading.interval_number, tag)
-        if seen is not None:
-            return wire.DUPLICATE if seen else self._conflict(title, "one interval, two readings")
+        tag = seen.tag(self._ledger, opened.body)
+        known = seen.reading(self._ledger, title, reading.series, reading.interval_number, tag)
+        if known is not None:
+            return wire.DUPLICATE if known else self._conflict(title, "one interval, two readings")
         reason = impossible(reading, meter, place, now_ms)
         window = None
         if reason is not None:
@@ -216,7 +217,8 @@ class Reception:
         else:
             window = batch.counting.count(meter, place, reading)
             batch.readings += 1
-        self._ledger.add_reading(
+        seen.add_reading(
+            self._ledger,
             title,
             reading.series,
             reading.interval_number,

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 
 import paillier
 
+from .holdings import enrolled, open_windows
+from .holdings.enrolled import Meter
 from .keys import Era
-from .ledger import Ledger, Meter
+from .ledger import Ledger
 from .neighbourhood import Neighbourhood
 
 Change = Callable[[Era, bytes], bytes]
@@ -38,14 +40,14 @@ def _move(
         return paillier.to_bytes(key, by(key, *terms))
 
     if meter.tail_register is not None and meter.tail_end >= end:
-        ledger.set_tail(meter.title, meter.tail_end, moved(place.era(meter.tail_end), meter.tail_register))
+        enrolled.set_tail(ledger, meter.title, meter.tail_end, moved(place.era(meter.tail_end), meter.tail_register))
     change_windows(ledger, place, meter.title, end, moved)
 
 
 def change_windows(ledger: Ledger, place: Neighbourhood, title: bytes, end: int, change: Change) -> None:
     """Change every register of the unsealed windows that were last read at ``end`` (UTC seconds) or later."""
     eras = {era.name: era for era in place.eras}
-    for span, last_end, register in ledger.windows_read_since(title, end):
-        ledger.set_window_register(title, span.start, change(place.era(last_end), register))
-        for name, former in ledger.former_registers(title, span.start).items():
-            ledger.set_former_register(title, span.start, name, change(eras[name], former))
+    for span, last_end, register in open_windows.read_since(ledger, title, end):
+        open_windows.set_register(ledger, title, span.start, change(place.era(last_end), register))
+        for name, former in open_windows.former_registers(ledger, title, span.start).items():
+            open_windows.set_former_register(ledger, title, span.start, name, change(eras[name], former))

@@ -10,8 +10,10 @@ differences are ever opened.
 import paillier
 
 from .enrolment import EnrolmentError, EnrolmentRecord
+from .holdings import enrolled, open_windows, quarantined
+from .holdings.enrolled import Meter
 from .keys import Era
-from .ledger import Ledger, Meter
+from .ledger import Ledger
 from .neighbourhood import Neighbourhood
 from .outbox import Outbox
 from .registers import change_windows
@@ -82,7 +84,7 @@ def replace_meter(ledger: Ledger, outbox: Outbox, record: EnrolmentRecord, place
 
 
 def _replaced(ledger: Ledger, record: EnrolmentRecord) -> Meter:
-    old = ledger.meter(bytes.fromhex(record.replaces or ""))
+    old = enrolled.get(ledger, bytes.fromhex(record.replaces or ""))
     if old is None:
         raise EnrolmentError(f"meter {record.replaces}, which is to be replaced, is not enrolled here")
     if (old.pseudonym, old.neighbourhood) != (record.pseudonym, record.neighbourhood):
@@ -105,9 +107,9 @@ def _newest_registers(ledger: Ledger, old: Meter, place: Neighbourhood) -> dict[
         if end >= ends.get(name, old.base_end):
             ends[name], known[name] = end, register
 
-    for span, last_end, register in ledger.windows_read_since(old.title, old.base_end):
+    for span, last_end, register in open_windows.read_since(ledger, old.title, old.base_end):
         note(place.era(last_end).name, last_end, register)
-        for name, former in ledger.former_registers(old.title, span.start).items():
+        for name, former in open_windows.former_registers(ledger, old.title, span.start).items():
             note(name, last_end, former)
     if old.tail_register is not None:
         note(place.era(old.tail_end).name, old.tail_end, old.tail_register)
@@ -127,6 +129,6 @@ def _final(ledger: Ledger, record: EnrolmentRecord, old: Meter, era: Era, known:
         # It could not be read: the account's last known register. What was measured after it nobody knows.
         return paillier.from_bytes(key, known)
     final = era.encryption.encrypt_slots(record.final_import_mwh, record.final_export_mwh)
-    for energy in ledger.quarantined_until(old.title, old.series, record.since, era.name, era.since):
+    for energy in quarantined.energies_until(ledger, old.title, old.series, record.since, era.name, era.since):
         final = paillier.subtract(key, final, paillier.from_bytes(key, energy))
     return final

@@ -34,12 +34,13 @@ from .enrolment import (
     read_revocation,
     read_roster,
 )
+from .holdings import enrolled
+from .holdings.revoked import REPLACED, REVOKED, is_revoked, note
 from .intake import DataDecryption
 from .ledger import Ledger, LedgerError
 from .neighbourhood import Neighbourhood, build, cipher_of
 from .outbox import Outbox
 from .replacement import replace_meter
-from .revoked import REPLACED, REVOKED, is_revoked, note
 from .rotation import Tidying, check_keys, keep_keys, make_ready, settle
 
 log = structlog.get_logger()
@@ -145,8 +146,8 @@ def first_standing(record: EnrolmentRecord, place: Neighbourhood) -> tuple[int, 
 
 def check_served(ledger: Ledger, served: Mapping[str, Neighbourhood]) -> None:
     """Raise EnrolmentError where the ledger holds a meter of a neighbourhood without a roster."""
-    for title in ledger.titles():
-        meter = ledger.meter(title)
+    for title in enrolled.titles(ledger):
+        meter = enrolled.get(ledger, title)
         if meter is not None and meter.neighbourhood not in served:
             raise EnrolmentError(f"no roster for {meter.neighbourhood}, of which the ledger holds meter {title.hex()}")
 
@@ -279,14 +280,14 @@ class Roll:
             raise EnrolmentError(
                 f"{path}: meter {record.system_title} was revoked or replaced here: enrol it again under another title"
             )
-        if self._ledger.meter(title) is not None:
-            if not self._ledger.holds(record):
+        if enrolled.get(self._ledger, title) is not None:
+            if not enrolled.holds(self._ledger, record):
                 raise EnrolmentError(f"{path}: meter {record.system_title} is enrolled already, as another tenancy")
             return
         record = self._forgetting(record)
         with self._ledger.transaction():
             if record.replaces is None:
-                self._ledger.add_meter(record, *first_standing(record, place))
+                enrolled.add(self._ledger, record, *first_standing(record, place))
             else:
                 old = bytes.fromhex(record.replaces)
                 try:
@@ -333,7 +334,9 @@ class Roll:
                 )
         self._changes += 1
         self._forget()
-        log.warning("meter revoked", meter=revocation.system_title, enrolled=self._ledger.meter(title) is not None)
+        log.warning(
+            "meter revoked", meter=revocation.system_title, enrolled=enrolled.get(self._ledger, title) is not None
+        )
 
     def _forget(self) -> None:
         """Let overwritten keys live on neither in memory nor in the write-ahead log."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from .enrolment import EnrolmentError
+from .holdings import key_changes
 from .keys import differ_from
 from .ledger import Ledger
 from .neighbourhood import Neighbourhood
@@ -22,7 +23,12 @@ HOUR_S = 3600
 def check_keys(ledger: Ledger, place: Neighbourhood) -> None:
     """Raise EnrolmentError where a neighbourhood's rosters name another key for a time that has been counted."""
     name = place.roster.neighbourhood
-    at = _contradiction(ledger.key_changes(name), place, ledger.counted_from(name), ledger.counted_until(name))
+    at = _contradiction(
+        key_changes.get(ledger, name),
+        place,
+        key_changes.counted_from(ledger, name),
+        key_changes.counted_until(ledger, name),
+    )
     if at is not None:
         raise EnrolmentError(
             f"the rosters of {name} change the Paillier key at {_moment(at)}, and readings of then are counted under"
@@ -33,8 +39,8 @@ def check_keys(ledger: Ledger, place: Neighbourhood) -> None:
 def keep_keys(ledger: Ledger, place: Neighbourhood) -> None:
     """Keep a neighbourhood's keys in the ledger where they are not; in a transaction."""
     name = place.roster.neighbourhood
-    if ledger.key_changes(name) != place.key_changes():
-        ledger.set_key_changes(name, place.key_changes())
+    if key_changes.get(ledger, name) != place.key_changes():
+        key_changes.put(ledger, name, place.key_changes())
 
 
 def settle(ledger: Ledger, served: dict[str, Neighbourhood]) -> list[str]:
@@ -100,7 +106,7 @@ class Tidying:
         self._hour = now // HOUR_S
         for name, place in served.items():
             made = [era for era in place.eras[:-1] if era.cipher.made is not None]
-            oldest = ledger.counted_from(name) if made else None
+            oldest = key_changes.counted_from(ledger, name) if made else None
             for era in made:
                 if oldest is not None and place.era(oldest).since > era.since:
                     era.cipher.let_go()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from protocol.documents import to_base64url
 from protocol.reports import DetailSegment
 
+from .holdings import enrolled
 from .ledger import Ledger
 
 HOUR_S = 3600
@@ -95,7 +96,7 @@ class Segments:
             held.setdefault(title, []).append(row)
         found = []
         for title, of_meter in held.items():
-            meter = self._ledger.meter(title)
+            meter = enrolled.get(self._ledger, title)
             assert meter is not None, "rows are taken of enrolled meters only"
             for at in range(0, len(of_meter), MAX_SEGMENT_ROWS):
                 part = of_meter[at : at + MAX_SEGMENT_ROWS]

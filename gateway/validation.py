@@ -2,7 +2,7 @@
 
 from protocol import wire
 
-from .ledger import Meter
+from .holdings.enrolled import Meter
 from .neighbourhood import Neighbourhood
 
 AHEAD_S = 300  # how far in the future an interval may end: two clocks, each within the other's drift

@@ -168,15 +168,33 @@ def _configure(
     world: Path,
     conductor_port: int,
 ) -> None:
-    common = {
+    """Write every process's configuration, and make what the simulated meters read and write."""
+    common = _common_settings(folder, facts, conductor_port)
+    gateway = common | _gateway_settings(layout, ports)
+    mdms = common | _mdms_settings(folder, facts, layout, ports, world)
+    keyholder = common | _keyholder_settings(folder, layout, world)
+    street = _street_settings(folder, layout, ports, world, conductor_port)
+    (world / "flash").mkdir()
+    for name in ("energies.csv", "measured.csv"):
+        (world / name).touch()
+    write_private(folder.gateway(GATEWAY) / "gateway.toml", toml(gateway))
+    write_private(folder.mdms / "mdms.toml", toml(mdms))
+    write_private(folder.keyholder / "keyholder.toml", toml(keyholder))
+    write_private(folder.root / "street" / "street.json", msgspec.json.encode(street))
+
+
+def _common_settings(folder: Deployment, facts: Facts, conductor_port: int) -> dict[str, object]:
+    return {
         "deployment": facts.deployment,
         "operator_key": facts.operator_key,
         "rosters": str(folder.rosters.resolve()),
         "clock": f"conducted:{HOST}:{conductor_port}",
         "unsafe_simulated_clock": True,
     }
-    gateway = {
-        **common,
+
+
+def _gateway_settings(layout: Layout, ports: Ports) -> dict[str, object]:
+    return {
         "identity_key": "identity.pem",
         "enrolment": "enrolment",
         "ledger": "ledger.sqlite3",
@@ -186,8 +204,10 @@ def _configure(
         "commit_delay_ms": 5,
         "unsafe_small_key": layout.unsafe_small_key,
     }
-    mdms = {
-        **common,
+
+
+def _mdms_settings(folder: Deployment, facts: Facts, layout: Layout, ports: Ports, world: Path) -> dict[str, object]:
+    return {
         "tariffs": str(folder.tariffs.resolve()),
         **layout.pages,
         "release_log": str(release_log(folder).resolve()),
@@ -197,8 +217,10 @@ def _configure(
         "listen": f"{HOST}:{ports.web}",
         "keyholder_socket": str(world / "keyholder"),
     }
-    keyholder = {
-        **common,
+
+
+def _keyholder_settings(folder: Deployment, layout: Layout, world: Path) -> dict[str, object]:
+    return {
         "tariffs": str(folder.tariffs.resolve()),
         "keys": "keys",
         "log_key": "log.key.json",
@@ -211,7 +233,13 @@ def _configure(
         "unsafe_short_periods": layout.unsafe_short_periods,
         "unsafe_small_key": layout.unsafe_small_key,
     }
-    street = {
+
+
+def _street_settings(
+    folder: Deployment, layout: Layout, ports: Ports, world: Path, conductor_port: int
+) -> dict[str, object]:
+    """Return what the simulated meters' own process is told: it has no part in the system's common settings."""
+    return {
         "conductor": [HOST, conductor_port],
         "gateway": [HOST, ports.gateway_of_meters or ports.gateway],
         "provisioning": str(folder.meters.resolve()),
@@ -221,13 +249,6 @@ def _configure(
         "interval_s": layout.interval_s,
         "detail_s": layout.detail_s,
     }
-    (world / "flash").mkdir()
-    for name in ("energies.csv", "measured.csv"):
-        (world / name).touch()
-    write_private(folder.gateway(GATEWAY) / "gateway.toml", toml(gateway))
-    write_private(folder.mdms / "mdms.toml", toml(mdms))
-    write_private(folder.keyholder / "keyholder.toml", toml(keyholder))
-    write_private(folder.root / "street" / "street.json", msgspec.json.encode(street))
 
 
 def _processes(folder: Deployment) -> tuple[Process, ...]:

@@ -23,6 +23,7 @@ from gateway.bounds import RATE_SQL
 from gateway.closing import Closing
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentRecord
+from gateway.holdings import enrolled, loads
 from gateway.intake import DataDecryption
 from gateway.ledger import Ledger
 from gateway.neighbourhood import Neighbourhood, build
@@ -172,7 +173,7 @@ def measure(folder: Path, place: Neighbourhood, meters: list[Meter], sent: list[
     )
     with ledger.transaction():
         for meter in meters:
-            ledger.add_meter(meter.record(), *first_standing(meter.record(), place))
+            enrolled.add(ledger, meter.record(), *first_standing(meter.record(), place))
     ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before, commits = written_bytes(), 0
     interval_s = place.roster.interval_s
@@ -183,7 +184,7 @@ def measure(folder: Path, place: Neighbourhood, meters: list[Meter], sent: list[
             commits += 1
         now_ms = START * 1000 + (turn + 1) * TURN_MS
         commits += _close_segments(closing, now_ms)
-        if ledger.next_interval(NAME) is None or _due(ledger, now_ms // 1000, interval_s):
+        if loads.next_interval(ledger, NAME) is None or _due(ledger, now_ms // 1000, interval_s):
             closing.close(now_ms)
         commits += _decide(ledger, outbox)
     end_ms = START * 1000 + sent[-1].at_ms + (interval_s + GRACE_S) * 1000
@@ -201,7 +202,7 @@ def measure(folder: Path, place: Neighbourhood, meters: list[Meter], sent: list[
 
 
 def _due(ledger: Ledger, now: int, interval_s: int) -> bool:
-    return (ledger.next_interval(NAME) or 0) + interval_s + GRACE_S <= now
+    return (loads.next_interval(ledger, NAME) or 0) + interval_s + GRACE_S <= now
 
 
 def _close_segments(closing: Closing, now_ms: int) -> int:

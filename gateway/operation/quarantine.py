@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import paillier
 
-from ..ledger import Ledger, Meter
+from ..holdings import enrolled
+from ..holdings.enrolled import Meter
+from ..ledger import Ledger
 from ..neighbourhood import Neighbourhood
 from ..registers import give_back
 from .status import Status
@@ -95,7 +97,7 @@ def _decide(ledger: Ledger, neighbourhoods: Mapping[str, Neighbourhood], name: N
     if row is None:
         raise QuarantineError(f"reading {name} is not in quarantine; nothing was changed")
     start, end, energy = row
-    meter = ledger.meter(name.title)
+    meter = enrolled.get(ledger, name.title)
     assert meter is not None, "readings are taken of enrolled meters only"
     after = end if name.series == meter.series else 0
     if decision == RELEASED:
@@ -137,4 +139,4 @@ def _energies(ledger: Ledger, name: Name, first: bytes) -> dict[str, bytes]:
 def _add_beside(ledger: Ledger, key: paillier.PublicKey, meter: Meter, energy: bytes) -> None:
     """Lower the register that the next window is counted from: that window is greater by the energy, and no other."""
     base = paillier.subtract(key, paillier.from_bytes(key, meter.base_register), paillier.from_bytes(key, energy))
-    ledger.set_base(meter.title, meter.base_end, paillier.to_bytes(key, base))
+    enrolled.set_base(ledger, meter.title, meter.base_end, paillier.to_bytes(key, base))

@@ -25,9 +25,10 @@ from protocol.documents import Document, DocumentError, canonical_json, import_p
 from protocol.reports import BILLING_WINDOW, INTERVAL_LOAD, BillingWindow, IntervalLoad, Report, parse_report
 from protocol.standing import STANDING_REQUEST, Standing, StandingRequest
 
-from .. import damage, revoked
+from .. import damage
 from ..config import Config
 from ..enrolment import EnrolmentRecord, erase_record, incoming, read_record, read_revocation, read_roster
+from ..holdings import enrolled, key_changes, loads, revoked
 from ..identity import read_identity
 from ..ledger import Ledger, LedgerError
 from ..neighbourhood import Neighbourhood
@@ -294,11 +295,11 @@ def write(path: Path, made: Plan) -> None:
     try:
         with ledger.transaction():
             for name, start in made.next_intervals.items():
-                ledger.set_next_interval(name, start)
+                loads.set_next_interval(ledger, name, start)
             for meter in made.meters:
                 _write_meter(ledger, meter)
             for name, changes in made.keys.items():
-                ledger.set_key_changes(name, changes)
+                key_changes.put(ledger, name, changes)
             for title, since in made.revoked.items():
                 revoked.note(ledger, bytes.fromhex(title), since, revoked.REVOKED)
             ledger.add_count("restored from a backup")
@@ -315,11 +316,11 @@ def write(path: Path, made: Plan) -> None:
 
 def _write_meter(ledger: Ledger, meter: Standpoint) -> None:
     title = bytes.fromhex(meter.record.system_title)
-    ledger.add_meter(meter.record, meter.next_window, meter.first or meter.base)
+    enrolled.add(ledger, meter.record, meter.next_window, meter.first or meter.base)
     if meter.first is None:
         ledger.execute("DELETE FROM first_registers WHERE title = ?", (title,))
-    ledger.set_base(title, meter.base_end, meter.base)
-    ledger.set_tail(title, meter.base_end, meter.base)
+    enrolled.set_base(ledger, title, meter.base_end, meter.base)
+    enrolled.set_tail(ledger, title, meter.base_end, meter.base)
 
 
 def _remove(unfinished: Path) -> None:

@@ -8,18 +8,21 @@ measured without them. A function that is not there any more stops the daemon at
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import iter_modules
+from types import FunctionType
 from typing import Any
 
 import msgspec
 
 import paillier
 from gateway import __main__ as gateway
-from gateway import counting
+from gateway import counting, holdings
 from gateway.aggregate import DataAggregator
 from gateway.answers import Answers
 from gateway.closing import Closing
@@ -50,6 +53,7 @@ FUNCTIONS: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     (CLOSE, Closing, ("close", "close_segments")),
 )
 NOT_STATEMENTS = ("transaction", "close", "tag")
+HOLDINGS = [importlib.import_module(f"{holdings.__name__}.{each.name}") for each in iter_modules(holdings.__path__)]
 
 
 class Stage(msgspec.Struct):
@@ -107,12 +111,19 @@ def install(stages: Stages) -> None:
     for name, owner, functions in FUNCTIONS:
         for function in functions:
             setattr(owner, function, stages.timed(name, getattr(owner, function)))
-    for function in [name for name in vars(Ledger) if not name.startswith("_") and name not in NOT_STATEMENTS]:
-        setattr(Ledger, function, stages.timed(LEDGER, getattr(Ledger, function)))
+    for owner in (Ledger, *HOLDINGS):
+        for function in _statements(owner):
+            setattr(owner, function, stages.timed(LEDGER, getattr(owner, function)))
     for function in ("to_bytes", "from_bytes"):
         setattr(paillier, function, stages.timed(ENCODE, getattr(paillier, function)))
     setattr(Ledger, "transaction", _transaction(stages, Ledger.transaction))  # noqa: B010 - a method is replaced
     assert counting.paillier is paillier, "its ciphertexts are encoded by what was wrapped"  # type: ignore[attr-defined]
+
+
+def _statements(owner: Any) -> list[str]:
+    """Return the public functions of the ledger, or of a module of what it holds, that run statements."""
+    functions = [name for name, each in vars(owner).items() if isinstance(each, FunctionType)]
+    return [name for name in functions if not name.startswith("_") and name not in NOT_STATEMENTS]
 
 
 def _transaction(stages: Stages, original: Callable[[Ledger], Any]) -> Callable[[Ledger], Any]:

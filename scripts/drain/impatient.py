@@ -7,6 +7,7 @@ Here it settles when everything due is closed. The rest is `python -m gateway`.
 from collections.abc import AsyncIterator
 
 from gateway import __main__ as gateway
+from gateway import serving
 from gateway.clock import ConductedClock
 
 
@@ -23,5 +24,5 @@ class ImpatientClock(ConductedClock):
 
 
 if __name__ == "__main__":
-    setattr(gateway, "ConductedClock", ImpatientClock)  # noqa: B010 - a class is replaced
+    setattr(serving, "ConductedClock", ImpatientClock)  # noqa: B010 - a class is replaced
     gateway.main()

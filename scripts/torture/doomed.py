@@ -35,7 +35,7 @@ def main(path: Path, last: int, plant: str) -> None:
 
     if plant:
         plant_ledger(planted.ledger(plant))
-    with watched(watch):
+    with planted.bug(plant), watched(watch):
         daemon.main(["run", "--config", str(path)])
 
 

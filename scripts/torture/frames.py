@@ -7,7 +7,6 @@ must move no sum, and behind the flood every honest frame is taken, whatever cou
 import sqlite3
 import struct
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
@@ -79,8 +78,7 @@ class Hostile:
 def flood(seed: str, frames: int, plant: str | None = None) -> Tally:
     """Send ``frames`` hostile frames to one concentrator, between two halves of honest ones."""
     tally = Tally()
-    careless = planted.careless() if plant == planted.CARELESS_TAG else nullcontext()
-    with quiet(), careless, tempfile.TemporaryDirectory(dir=memory(), prefix="hushmeter-") as name:
+    with quiet(), planted.bug(plant), tempfile.TemporaryDirectory(dir=memory(), prefix="hushmeter-") as name:
         concentrator = Concentrator(Path(name) / LEDGER, planted.ledger(plant))
         try:
             _flood(concentrator, Random(seed), frames, tally)  # noqa: S311 - a seed makes a run again

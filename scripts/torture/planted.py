@@ -2,9 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
 
 from gateway import intake
+from gateway.holdings import loads, seen
 from gateway.ledger import Ledger
 
 LAZY_SYNC = "lazy-sync"  # synchronous=NORMAL: the log is not synced at a commit
@@ -13,27 +15,6 @@ EARLY_ACK = "early-ack"  # acknowledged before the commit
 FORGETFUL = "forgetful"  # nothing is known again
 CARELESS_TAG = "careless-tag"  # the last byte of a tag is not compared
 PLANTS = (LAZY_SYNC, LYING_DISK, EARLY_ACK, FORGETFUL, CARELESS_TAG)
-
-
-class ForgetfulLedger(Ledger):
-    """It takes everything for new, and puts it beside what it has."""
-
-    def seen_frame(self, title: bytes, salt: bytes, counter: int, tag: bytes) -> bool | None:
-        """Say that no frame was seen."""
-        self.execute("DELETE FROM frames WHERE title = ? AND counter = ?", (title, counter.to_bytes(8, "big")))
-        return None
-
-    def seen_reading(self, title: bytes, series: int, number: int, tag: bytes) -> bool | None:
-        """Say that no reading was seen."""
-        self.execute("DELETE FROM readings WHERE title = ? AND interval_number = ?", (title, number))
-        return None
-
-    def set_load(self, neighbourhood: str, start: int, total: bytes, *titles: bytes) -> None:
-        """Keep a load's sum, whoever is in it already."""
-        titles = tuple(dict.fromkeys(titles))
-        for title in titles:
-            self.execute("DELETE FROM contributors WHERE interval_start = ? AND title = ?", (start, title))
-        super().set_load(neighbourhood, start, total, *titles)
 
 
 class LateLedger(Ledger):
@@ -75,17 +56,40 @@ class CarelessCcm(intake.Ccm):
         raise ValueError("the tag does not verify")
 
 
+def _no_frame(ledger: Ledger, title: bytes, salt: bytes, counter: int, tag: bytes) -> None:
+    ledger.execute("DELETE FROM frames WHERE title = ? AND counter = ?", (title, counter.to_bytes(8, "big")))
+
+
+def _no_reading(ledger: Ledger, title: bytes, series: int, number: int, tag: bytes) -> None:
+    ledger.execute("DELETE FROM readings WHERE title = ? AND interval_number = ?", (title, number))
+
+
+_set_total = loads.set_total
+
+
+def _load_of_anybody(ledger: Ledger, neighbourhood: str, start: int, total: bytes, *titles: bytes) -> None:
+    """Keep a load's sum, whoever is in it already."""
+    titles = tuple(dict.fromkeys(titles))
+    for title in titles:
+        ledger.execute("DELETE FROM contributors WHERE interval_start = ? AND title = ?", (start, title))
+    _set_total(ledger, neighbourhood, start, total, *titles)
+
+
 def ledger(plant: str | None) -> type[Ledger]:
     """Return the ledger to use under a plant."""
-    return {FORGETFUL: ForgetfulLedger, EARLY_ACK: LateLedger}.get(plant or "", Ledger)
+    return LateLedger if plant == EARLY_ACK else Ledger
 
 
 @contextmanager
-def careless() -> Iterator[None]:
-    """Let the concentrator of this process be careless with tags."""
-    right = intake.CCM
-    intake.CCM = CarelessCcm()
-    try:
+def bug(plant: str | None) -> Iterator[None]:
+    """Let the concentrator of this process be forgetful or careless under such a plant.
+
+    Forgetful: it takes every frame and reading for new, and puts it beside what it has.
+    """
+    with ExitStack() as patches:
+        if plant == FORGETFUL:
+            patches.enter_context(patch.multiple(seen, frame=_no_frame, reading=_no_reading))
+            patches.enter_context(patch.object(loads, "set_total", _load_of_anybody))
+        elif plant == CARELESS_TAG:
+            patches.enter_context(patch.object(intake, "CCM", CarelessCcm()))
         yield
-    finally:
-        intake.CCM = right

@@ -9,12 +9,12 @@ before and after, must be what was measured.
 import functools
 import sqlite3
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from gateway import damage
+from gateway.holdings import enrolled
 from gateway.ledger import Ledger, LedgerError
 from protocol import wire
 
@@ -32,9 +32,6 @@ CUTS_OF_A_DAY = 25
 CHECKPOINT_PAGES = 24  # SQLite's 1000 would not be reached: a day's checkpoints are to be in the recording
 LATE_S = INTERVAL_S + GRACE_S + 600  # how long after its interval's end one reading comes
 REPLAYED = 0.3
-
-
-Opened = Callable[[Path], Ledger]
 
 
 def as_the_daemon(path: Path) -> Ledger:
@@ -155,15 +152,15 @@ def verdict_of(sealed: Sealed, answers: list[bytes], homes: list[Home]) -> int |
     return None
 
 
-def live_on(recording: Recording, cut: int, chance: Random, folder: Path, tally: Tally, opened: Opened) -> None:
+def live_on(recording: Recording, cut: int, chance: Random, folder: Path, tally: Tally) -> None:
     """Live a day to its end from a folder as a cut has left it, and compare everything."""
     day, mark = recording.day, recording.mark_at(cut)
     if mark.enrolled and chance.random() < 0.5:  # of the daemon's first start; it may be lost
         damage.lock_of(folder / LEDGER).write_text(damage.KEPT)
-    concentrator = Concentrator(folder / LEDGER, opened)
+    concentrator = Concentrator(folder / LEDGER, as_the_daemon)
     try:
         if mark.enrolled:  # the records are erased by now: a meter that is gone is gone for good
-            tally.lost += sum(concentrator.ledger.meter(home.title) is None for home in day.homes)
+            tally.lost += sum(enrolled.get(concentrator.ledger, home.title) is None for home in day.homes)
         concentrator.enrol(day.homes)
         tally.lost += sum(not concentrator.holds(title, number) for title, number in mark.acknowledged)
         tally.acknowledged += len(mark.acknowledged)
@@ -201,7 +198,6 @@ def cut_power(seed: str, cuts: int, plant: str | None = None) -> Tally:
     """Record one day, cut it ``cuts`` times, and live on from each."""
     tally = Tally()
     chance = Random(f"{seed} cuts")  # noqa: S311
-    opened: Opened = planted.ForgetfulLedger if plant == planted.FORGETFUL else as_the_daemon
     with quiet(), tempfile.TemporaryDirectory(dir=memory(), prefix="hushmeter-") as name:
         folder = Path(name)
         (folder / "day").mkdir()
@@ -220,7 +216,8 @@ def cut_power(seed: str, cuts: int, plant: str | None = None) -> Tally:
                 for file, data in left.items():
                     (Path(after) / file).write_bytes(data)
                 try:
-                    live_on(recording, cut, chance, Path(after), one, opened)
+                    with planted.bug(plant):
+                        live_on(recording, cut, chance, Path(after), one)
                 except (LedgerError, sqlite3.Error, AssertionError) as error:
                     one.breaks(f"{type(error).__name__}: {error}")
             if one.off:

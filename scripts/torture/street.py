@@ -17,6 +17,7 @@ from Crypto.PublicKey.ECC import EccKey
 from gateway.closing import Closing
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentRecord
+from gateway.holdings import enrolled
 from gateway.intake import DataDecryption
 from gateway.ledger import Ledger
 from gateway.neighbourhood import Neighbourhood, build
@@ -268,9 +269,9 @@ class Concentrator:
     def enrol(self, homes: Iterable[Home]) -> None:
         """Take meters in; those that are in already stay as they are."""
         for home in homes:
-            if self.ledger.meter(home.title) is None:
+            if enrolled.get(self.ledger, home.title) is None:
                 with self.ledger.transaction():
-                    self.ledger.add_meter(home.record(), *first_standing(home.record(), town().place))
+                    enrolled.add(self.ledger, home.record(), *first_standing(home.record(), town().place))
 
     def take(self, frames: Iterable[bytes], now: int) -> list[bytes]:
         """Take one batch at a time (UTC seconds); returns the answers, behind the commit."""

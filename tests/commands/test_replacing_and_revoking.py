@@ -8,10 +8,11 @@ from click.testing import CliRunner
 
 from gateway.closing import NEVER
 from gateway.config import load
+from gateway.holdings import enrolled
+from gateway.holdings.revoked import is_revoked
 from gateway.intake import DataDecryption
 from gateway.ledger import Ledger
 from gateway.outbox import Outbox
-from gateway.revoked import is_revoked
 from gateway.roll import Roll, read_neighbourhoods
 from mdms.rosters import load_rosters
 from protocol.documents import generate_signing_key, import_public_key, key_id
@@ -105,13 +106,13 @@ def concentrator(root):
 def test_a_replaced_meter_is_taken_in_by_its_concentrator_under_the_same_account(copy):
     ledger, roll, _ = concentrator(copy)
     assert roll.begin(SINCE * 1000) == []
-    pseudonym = ledger.meter(bytes.fromhex(OLD)).pseudonym
+    pseudonym = enrolled.get(ledger, bytes.fromhex(OLD)).pseudonym
     done = call(copy, replace_meter.main, replacing(copy))
     assert done.exit_code == 0, done.output
     assert f"takes the place of {OLD} as {pseudonym}" in done.output
     assert [*roll.look(SINCE * 1000), *roll.look(SINCE * 1000)] == []
-    assert ledger.meter(bytes.fromhex(OLD)) is None
-    new = ledger.meter(bytes.fromhex(NEW))
+    assert enrolled.get(ledger, bytes.fromhex(OLD)) is None
+    new = enrolled.get(ledger, bytes.fromhex(NEW))
     assert (new.pseudonym, new.series, new.since) == (pseudonym, 2, SINCE + 86400)
     assert is_revoked(ledger, bytes.fromhex(OLD))
     assert ledger.fact("today of the last erasure", NEVER) == NEVER

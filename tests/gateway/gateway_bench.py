@@ -14,6 +14,7 @@ import msgspec
 from gateway.closing import Closing
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentRecord
+from gateway.holdings import enrolled
 from gateway.intake import Ccm, DataDecryption
 from gateway.ledger import Ledger
 from gateway.neighbourhood import build
@@ -185,7 +186,7 @@ class Concentrator:
         self.start()
         with self.ledger.transaction():
             for meter in self.meters:
-                self.ledger.add_meter(meter.record(), *first_standing(meter.record(), self.place))
+                enrolled.add(self.ledger, meter.record(), *first_standing(meter.record(), self.place))
 
     def roster(self):
         return rosters.Roster(

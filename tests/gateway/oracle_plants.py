@@ -13,6 +13,7 @@ from gateway import __main__ as daemon
 from gateway.aggregate import DataAggregator
 from gateway.closing import Closing
 from gateway.counting import Counting
+from gateway.holdings import loads
 from gateway.operation.metrics import Metrics
 from gateway.outbox import Outbox
 from protocol import wire
@@ -60,7 +61,7 @@ def revised_load():
 
     def reopening(self, meter, start):
         if late(self, meter, start):
-            self._ledger.set_next_interval(meter.neighbourhood, start)
+            loads.set_next_interval(self._ledger, meter.neighbourhood, start)
         return False
 
     def once(self, *arguments):

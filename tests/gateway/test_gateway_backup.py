@@ -28,6 +28,7 @@ from gateway_bench import (
 
 from gateway.config import load
 from gateway.enrolment import EnrolmentError
+from gateway.holdings import enrolled
 from gateway.ledger import Ledger, LedgerError
 from gateway.operation import backup, restore
 from gateway.operation.backup import BackupError, MeterBackup, Secrets
@@ -391,7 +392,7 @@ def test_a_restoration_that_is_cut_short_leaves_nothing_that_a_daemon_would_star
     monkeypatch.undo()
     write(gateway.path, made)
     ledger = Ledger(gateway.path)
-    assert len(ledger.titles()) == 1
+    assert len(enrolled.titles(ledger)) == 1
     ledger.close()
     assert not list(gateway.path.parent.glob("*restoring*"))
 

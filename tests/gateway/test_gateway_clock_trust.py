@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from gateway import trusted_clock
 from gateway.clock import ConductedClock, SystemClock
 from gateway.config import ConfigError, load
+from gateway.holdings import meter_keys
 from gateway.operation import status
 from gateway.trusted_clock import ClockTrust, kernel_says_synchronised, synchronised, trust_of
 from protocol import keychain, wire
@@ -67,7 +68,7 @@ def test_nothing_is_closed_or_erased_until_the_clock_is_trusted(pole, trust, wro
         pole.tick(wrong + day * DAY)
     # Sealed rows go by the hour of any clock, so that one is written down.
     assert {**pole.state(), "closing_hour": None} == {**before, "closing_hour": None}
-    assert pole.ledger.keys(meter.title).chain.epoch == meter.epoch
+    assert meter_keys.get(pole.ledger, meter.title).chain.epoch == meter.epoch
     trust.yes = True
     pole.tick(START + WINDOW + GRACE)
     assert len(pole.windows(meter)) == 1
@@ -217,7 +218,7 @@ def test_a_jump_of_more_than_a_day_still_waits_for_the_operator_when_the_clock_i
     pole.tick(START + 40 * DAY)
     trust.yes = True
     pole.tick(START + 40 * DAY)
-    assert pole.ledger.keys(pole.meters[0].title).chain.epoch == keychain.epoch_of(START)
+    assert meter_keys.get(pole.ledger, pole.meters[0].title).chain.epoch == keychain.epoch_of(START)
 
 
 def test_the_setting_has_two_values_and_a_conducted_clock_is_trusted(pole):

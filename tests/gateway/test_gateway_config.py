@@ -9,6 +9,7 @@ from gateway.__main__ import read_identity
 from gateway.config import ConfigError, load
 from gateway.encryption import Settings
 from gateway.enrolment import EnrolmentError
+from gateway.holdings import enrolled
 from gateway.intake import DataDecryption
 from gateway.ledger import Ledger
 from gateway.outbox import Outbox
@@ -219,7 +220,7 @@ def take_in(deployment):
         if refused:
             raise EnrolmentError(refused[0])
         check_served(ledger, served)
-        return ledger.titles()
+        return enrolled.titles(ledger)
     finally:
         ledger.close()
 
@@ -282,6 +283,6 @@ def test_a_ledger_with_a_meter_of_a_neighbourhood_without_a_roster_is_refused(de
 def test_the_first_register_is_encrypted_and_the_first_window_holds_the_beginning(make):
     meter = Meter(since=START + 3600)
     gateway = make([meter], k=K)
-    standing = gateway.ledger.meter(meter.title)
+    standing = enrolled.get(gateway.ledger, meter.title)
     assert (standing.next_window, standing.base_end) == (START, START + 3600)
     assert len(standing.base_register) == gateway.place.era(START).public_key.ciphertext_bytes

@@ -17,6 +17,7 @@ from gateway_bench import RATING_W, START, Concentrator, Deployment, Meter
 from logged_process import LoggedProcess, starting
 
 from gateway.encryption import PROTECTS
+from gateway.holdings import enrolled
 from gateway.ledger import Ledger
 from protocol import keychain, wire
 
@@ -106,7 +107,7 @@ def test_a_daemon_stops_in_order_at_a_signal_and_says_no_more_than_that(deployme
             assert daemon.stop(number) == 0
         assert not [line for line in daemon.lines if not line.startswith("{")]
     ledger = Ledger(deployment.folder / "ledger.sqlite3")
-    assert ledger.titles() == [Meter(0).title, Meter(1).title]
+    assert enrolled.titles(ledger) == [Meter(0).title, Meter(1).title]
     ledger.close()
 
 
@@ -222,5 +223,5 @@ def test_a_ledger_that_fails_while_running_ends_the_daemon_with_one_line(deploym
     assert len(plain) == 1, plain
     assert plain[0].startswith("gateway: the ledger failed")
     ledger = Ledger(deployment.folder / "ledger.sqlite3")
-    assert ledger.titles()
+    assert enrolled.titles(ledger)
     ledger.close()

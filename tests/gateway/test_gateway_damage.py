@@ -8,6 +8,7 @@ from gateway_bench import HOUR, INTERVAL, START, Meter, decrypt
 from service_bench import Still, started
 
 from gateway import damage
+from gateway.holdings import enrolled
 from gateway.ledger import Ledger, LedgerError
 from gateway.roll import first_standing
 from protocol.wire import encode_link
@@ -86,7 +87,7 @@ def test_a_ledger_that_is_gone_is_missed(used):
 def test_the_operator_may_start_empty_and_the_damaged_one_is_kept(used):
     DAMAGES["header"](used)
     ledger = opened(used, start_empty=True)
-    assert ledger.titles() == []
+    assert enrolled.titles(ledger) == []
     ledger.close()
     assert len(asides(used)) == 1
     opened(used).close()  # and from then on it starts by itself
@@ -96,7 +97,7 @@ def test_the_first_start_and_every_whole_ledger_just_open(folder, used):
     opened(folder / "new" / "ledger.sqlite3").close()
     for _ in range(2):
         ledger = opened(used)
-        assert len(ledger.titles()) == 1
+        assert len(enrolled.titles(ledger)) == 1
         ledger.close()
     assert asides(used) == []
 
@@ -193,7 +194,7 @@ def test_what_the_meters_still_hold_refills_what_it_can(make, meter):
     opened(gateway.path, start_empty=True).close()
     gateway.start()
     with gateway.ledger.transaction():
-        gateway.ledger.add_meter(meter.record(), *first_standing(meter.record(), gateway.place))
+        enrolled.add(gateway.ledger, meter.record(), *first_standing(meter.record(), gateway.place))
     assert gateway.judge(meter, frames[2:], NOW) == ["stored", "stored"]
     gateway.close(START + 9 * 86_400)
     assert gateway.billed(meter)[0] == 0o1111, "the register has what was acknowledged, too"

@@ -6,6 +6,7 @@ from gateway_bench import CCM, DAY, GRACE, HOUR, INTERVAL, NAME, START, Meter, d
 from roll_bench import Pole
 from structlog.testing import capture_logs
 
+from gateway.holdings import enrolled, loads
 from protocol import documents, keychain, wire
 from protocol.reports import parse_bitmap
 
@@ -56,7 +57,7 @@ def test_a_record_waits_for_the_roster_that_names_it_and_is_refused_by_name_once
     assert [entry["file"] for entry in logs if entry["log_level"] == "error"] == [f"{new.title.hex()}.json"]
     pole.put_roster(2, START + DAY, [*pole.meters, new])
     assert pole.look() == []
-    assert pole.ledger.meter(new.title) is not None
+    assert enrolled.get(pole.ledger, new.title) is not None
 
 
 def test_a_half_written_record_is_not_read_and_not_complained_about(pole):
@@ -74,7 +75,7 @@ def test_a_half_written_record_is_not_read_and_not_complained_about(pole):
     assert path.exists()
     assert pole.roll.look(START * 1000) == []
     assert not path.exists()
-    assert pole.ledger.meter(new.title) is not None
+    assert enrolled.get(pole.ledger, new.title) is not None
 
 
 def test_a_bad_file_is_refused_by_name_and_everything_else_goes_on(pole):
@@ -95,7 +96,7 @@ def test_a_bad_file_is_refused_by_name_and_everything_else_goes_on(pole):
     ]
     assert len(refused) == 4
     assert secret not in str(logs) + str(refused)
-    assert pole.ledger.meter(new.title) is not None
+    assert enrolled.get(pole.ledger, new.title) is not None
     assert contribute(pole, pole.meters, START) == [["stored"]] * 4
 
 
@@ -109,7 +110,7 @@ def test_a_bad_file_does_not_keep_a_concentrator_from_starting_again(pole):
 
 def test_a_record_of_another_tenancy_street_or_an_enrolled_title_is_refused_and_kept(pole):
     first, second = pole.meters[:2]
-    before = pole.ledger.titles()
+    before = enrolled.titles(pole.ledger)
     for meter, changes in (
         (first, {"pseudonym": second.pseudonym}),
         (Meter(8), {"pseudonym": second.pseudonym}),
@@ -118,7 +119,7 @@ def test_a_record_of_another_tenancy_street_or_an_enrolled_title_is_refused_and_
         path = pole.put_record(meter, **changes)
         assert len(pole.look()) == 1
         assert path.exists()
-        assert pole.ledger.titles() == before
+        assert enrolled.titles(pole.ledger) == before
         path.unlink()
 
 
@@ -158,10 +159,10 @@ def test_a_roster_comes_into_force_at_its_valid_from_and_not_before(pole):
     assert contribute(pole, everybody, change - INTERVAL) == [["stored"]] * 4 + [["quarantined"]]
     assert contribute(pole, everybody, change) == [["stored"]] * 5
     pole.close(START)
-    pole.ledger.set_next_interval(NAME, change - 2 * INTERVAL)
+    loads.set_next_interval(pole.ledger, NAME, change - 2 * INTERVAL)
     pole.close(change + INTERVAL + GRACE)
-    loads = pole.loads()
-    before, after = loads[change - INTERVAL], loads[change]
+    closed = pole.loads()
+    before, after = closed[change - INTERVAL], closed[change]
     assert (before.roster_version, after.roster_version) == (1, 2)
     assert parse_bitmap(before.contributors, 4) == {0, 1, 2, 3}
     assert parse_bitmap(after.contributors, 5) == {0, 1, 2, 3, 4}

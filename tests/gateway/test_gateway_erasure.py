@@ -5,6 +5,7 @@ from gateway_bench import CCM, DAY, HOUR, START, Meter
 from structlog.testing import capture_logs
 
 from gateway.closing import confirm_clock
+from gateway.holdings import meter_keys
 from protocol import keychain, wire
 
 TODAY = keychain.epoch_of(START)
@@ -42,7 +43,7 @@ def test_no_chain_value_that_opens_older_frames_is_left_in_any_file(street):
         street.close(START + later * DAY)
         for meter in street.meters:
             assert opening(street, meter, TODAY + later - 7) == []
-            assert street.ledger.keys(meter.title).chain.epoch == TODAY + later - 7
+            assert meter_keys.get(street.ledger, meter.title).chain.epoch == TODAY + later - 7
 
 
 def test_the_frames_and_readings_of_an_erased_day_are_forgotten_with_it(street):
@@ -75,7 +76,7 @@ def test_a_jump_of_more_than_a_day_stops_erasure_until_the_operator_confirms_the
     assert [entry["event"][:13] for entry in logs if entry["log_level"] == "warning"] == ["erasure waits"]
     street.restart()
     street.close(START + 31 * DAY)
-    assert street.ledger.keys(meter.title).chain.epoch == TODAY
+    assert meter_keys.get(street.ledger, meter.title).chain.epoch == TODAY
     # The clock was wrong and comes right: nothing was lost, and days are counted again.
     frame = meter.reading(START, 5)
     assert street.judge(meter, [frame], START + HOUR) == ["stored"]
@@ -83,15 +84,15 @@ def test_a_jump_of_more_than_a_day_stops_erasure_until_the_operator_confirms_the
     with street.ledger.transaction():
         confirm_clock(street.ledger, (START + 31 * DAY) * 1000)
     street.close(START + 31 * DAY + HOUR)
-    assert street.ledger.keys(meter.title).chain.epoch == TODAY + 24
+    assert meter_keys.get(street.ledger, meter.title).chain.epoch == TODAY + 24
     assert opening(street, meter, TODAY + 24) == []
 
 
 def test_a_clock_that_goes_back_erases_nothing(street):
     live(street, street.meters, 9)
-    before = [street.ledger.keys(meter.title).chain.epoch for meter in street.meters]
+    before = [meter_keys.get(street.ledger, meter.title).chain.epoch for meter in street.meters]
     street.close(START)
-    assert [street.ledger.keys(meter.title).chain.epoch for meter in street.meters] == before
+    assert [meter_keys.get(street.ledger, meter.title).chain.epoch for meter in street.meters] == before
 
 
 def test_keys_in_memory_are_forgotten_with_the_chains(street):

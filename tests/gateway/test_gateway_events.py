@@ -6,13 +6,14 @@ import pytest
 from gateway_bench import CCM, DAY, HOUR, IDENTITY, INTERVAL, NAME, START, WINDOW, Deployment, Meter, name_of
 from structlog.testing import capture_logs
 
-from gateway.__main__ import check_lengths
 from gateway.config import ConfigError, load
+from gateway.holdings import events
 from gateway.intake import DataDecryption
 from gateway.ledger import Ledger, LedgerError
 from gateway.reception import Reception
 from gateway.roll import read_neighbourhoods
 from gateway.schema import FIRST_SCHEMA, SCHEMA_VERSION
+from gateway.serving import check_lengths
 from protocol import keychain, windows, wire
 from protocol.documents import key_id
 
@@ -91,9 +92,9 @@ def test_an_event_changes_no_window_load_or_report(gateway, meter):
 def test_events_are_forgotten_by_the_time_at_which_they_were_received(gateway, meter):
     gateway.close(NOW)
     gateway.take([event_frame(meter, wire.Event(wire.TAMPER, NOW, 1, ""))], NOW)
-    gateway.ledger.prune_events(NOW)
+    events.prune(gateway.ledger, NOW)
     assert len(kept(gateway)) == 1
-    gateway.ledger.prune_events(NOW + 1)
+    events.prune(gateway.ledger, NOW + 1)
     assert kept(gateway) == []
 
 
@@ -200,7 +201,7 @@ def test_a_ledger_of_version_1_keeps_its_rows_and_takes_events(tmp_path):
     ledger = Ledger(path)
     assert ledger.start == 7
     with ledger.transaction():
-        ledger.add_event(title, wire.Event(wire.TAMPER, 1, 2, ""), START)
+        events.add(ledger, title, wire.Event(wire.TAMPER, 1, 2, ""), START)
     assert ledger.execute("SELECT count(*) FROM events").fetchone() == (1,)
     ledger.close()
 

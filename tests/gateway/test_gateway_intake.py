@@ -7,6 +7,7 @@ from gateway_bench import DAY, INTERVAL, START, CarelessCcm, Meter
 from structlog.testing import capture_logs
 
 from gateway import intake
+from gateway.holdings import meter_keys
 from gateway.intake import CORRUPT, STALE_EPOCH, UNKNOWN_METER, WRONG_KEY, DataDecryption, Opened, Refused
 from protocol import keychain, wire
 
@@ -114,7 +115,7 @@ def everything_but(frame, other):
 
 
 def test_no_flipped_bit_cut_or_splice_is_accepted(gateway, meter):
-    meters = gateway.ledger.keys(meter.title)
+    meters = meter_keys.get(gateway.ledger, meter.title)
     frame, other = meter.reading(START, 5), meter.reading(START + INTERVAL, 40)
     decryption = DataDecryption(7)
     tried = 0
@@ -173,7 +174,7 @@ def test_neither_an_opened_frame_nor_a_refusal_shows_a_body():
 
 def test_derived_keys_in_memory_are_bounded(gateway, meter, monkeypatch):
     monkeypatch.setattr(intake, "MAX_CACHED_KEYS", 4)
-    keys = gateway.ledger.keys(meter.title)
+    keys = meter_keys.get(gateway.ledger, meter.title)
     decryption = DataDecryption(7)
     for epoch in range(TODAY, TODAY + 20):
         assert decryption.daily_key(meter.title, keys, epoch, keychain.UP) == keys.chain.at(epoch).key(keychain.UP)

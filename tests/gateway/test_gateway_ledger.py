@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 from gateway_bench import DAY, GRACE, HOUR, INTERVAL, START, WINDOW, Meter, name_of
 
+from gateway.holdings import enrolled, seen
 from gateway.ledger import Ledger, LedgerError
 from gateway.schema import SCHEMA_VERSION
 from protocol.reports import BILLING_WINDOW, INTERVAL_LOAD
@@ -99,7 +100,7 @@ def test_a_kill_before_the_commit_leaves_nothing(gateway, meter, tmp_path):
     gateway.take(meter.readings(1), NOW)
     gateway.ledger.execute("PRAGMA cache_spill = 1")
     with gateway.ledger.transaction():
-        gateway.ledger.add_frame(meter.title, b"boot", 99, meter.epoch, bytes(16))
+        seen.add_frame(gateway.ledger, meter.title, b"boot", 99, meter.epoch, bytes(16))
         ledger = stolen_copy(gateway, tmp_path)
     assert ledger.execute("SELECT count(*) FROM frames").fetchone() == (1,)
     ledger.close()
@@ -226,9 +227,9 @@ def test_a_meter_is_enrolled_once(gateway, meter):
     other.pseudonym = Meter(9).pseudonym
     for record in (meter.record(), other.record()):
         with pytest.raises(LedgerError, match="enrolled already"):
-            gateway.ledger.add_meter(record, START, bytes(128))
-    assert gateway.ledger.holds(meter.record())
-    assert not gateway.ledger.holds(other.record())
+            enrolled.add(gateway.ledger, record, START, bytes(128))
+    assert enrolled.holds(gateway.ledger, meter.record())
+    assert not enrolled.holds(gateway.ledger, other.record())
 
 
 # --- Nothing in clear -------------------------------------------------------------------------------------------
@@ -290,7 +291,7 @@ def test_the_scan_notices_a_ledger_that_keeps_a_reading_in_clear(make):
         gateway.ledger.set_fact("the last reading", CANARIES[2][0])
     assert found_in(gateway, spelt) == [str(CANARIES[2][0]).encode()]
     with gateway.ledger.transaction():
-        gateway.ledger.add_frame(meter.title, b"boot", 999, 1, b"..." + meter.imported.to_bytes(8, "big"))
+        seen.add_frame(gateway.ledger, meter.title, b"boot", 999, 1, b"..." + meter.imported.to_bytes(8, "big"))
     assert meter.imported.to_bytes(8, "big") in found_in(gateway, spelt)
 
 
@@ -304,10 +305,10 @@ def test_the_comparison_tags_on_disk_differ_at_every_start_and_are_no_digests(ma
         tags |= {
             row[0] for table in ("frames", "readings") for row in gateway.ledger.execute(f"SELECT tag FROM {table}")
         }
-        assert gateway.ledger.tag(b"x") == gateway.ledger.tag(b"x") != gateway.ledger.tag(b"y")
-        before = gateway.ledger.tag(b"x")
+        assert seen.tag(gateway.ledger, b"x") == seen.tag(gateway.ledger, b"x") != seen.tag(gateway.ledger, b"y")
+        before = seen.tag(gateway.ledger, b"x")
         gateway.restart()
-        assert gateway.ledger.tag(b"x") != before
+        assert seen.tag(gateway.ledger, b"x") != before
     assert len(tags) == 6
     assert all(len(tag) == 16 for tag in tags)
 
@@ -315,5 +316,5 @@ def test_the_comparison_tags_on_disk_differ_at_every_start_and_are_no_digests(ma
 def test_logs_and_errors_of_the_ledger_name_no_value(gateway, meter):
     gateway.take(meter.readings(1), NOW)
     with pytest.raises(sqlite3.IntegrityError) as error, gateway.ledger.transaction():
-        gateway.ledger.add_reading(meter.title, 1, START // INTERVAL, START, None, 1, b"secret tag")
+        seen.add_reading(gateway.ledger, meter.title, 1, START // INTERVAL, START, None, 1, b"secret tag")
     assert not re.search(r"secret|\d", str(error.value))

@@ -14,6 +14,7 @@ import paillier
 from gateway.counting import Counting
 from gateway.encryption import FOLD, MODES, POOL, STRICT, PaillierEncryption, Settings, SettingsError
 from gateway.folding import FoldedRegister
+from gateway.holdings import enrolled, loads
 from gateway.ledger import Ledger
 from paillier import ENERGY_SLOTS, Accumulator
 from protocol import keychain, reports
@@ -211,9 +212,9 @@ def test_a_crash_between_the_fold_and_the_commit_loses_and_doubles_nothing(make,
     def fails(*_):
         raise OSError("the disk is full")
 
-    for broken in ("set_tail", "set_load", "add_count"):
+    for owner, broken in ((enrolled, "set_tail"), (loads, "set_total"), (Ledger, "add_count")):
         with monkeypatch.context() as patched:
-            patched.setattr(Ledger, broken, fails)
+            patched.setattr(owner, broken, fails)
             with pytest.raises(OSError, match="full"):
                 gateway.take(frames[2:], START + DAY)
         assert gateway.state() == before

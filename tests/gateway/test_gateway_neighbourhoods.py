@@ -7,6 +7,7 @@ import pytest
 from gateway_bench import DAY, DECRYPTOR, GRACE, INTERVAL, NAME, START, WINDOW, Concentrator, Meter, built, name_of
 from service_bench import Line, served
 
+from gateway.holdings import enrolled
 from gateway.roll import first_standing
 from paillier import ENERGY_SLOTS, from_base64url
 from paillier.private.decryption import Decryptor
@@ -32,7 +33,7 @@ class TwoStreets(Concentrator):
         super().__init__(folder, [meter for meter in meters if meter not in self.residents], **settings)
         with self.ledger.transaction():
             for meter in self.residents:
-                self.ledger.add_meter(meter.record(), *first_standing(meter.record(), self.south))
+                enrolled.add(self.ledger, meter.record(), *first_standing(meter.record(), self.south))
 
     def start(self):
         super().start()

@@ -81,8 +81,8 @@ def test_a_restart_forgets_no_frame_and_no_reading(gateway, meter):
 
 
 def test_the_batch_notices_a_ledger_that_does_not_remember_frames(make, meter, monkeypatch):
-    monkeypatch.setattr("gateway.ledger.Ledger.seen_frame", lambda *_: None)
-    monkeypatch.setattr("gateway.ledger.Ledger.add_frame", lambda *_: None)
+    monkeypatch.setattr("gateway.holdings.seen.frame", lambda *_: None)
+    monkeypatch.setattr("gateway.holdings.seen.add_frame", lambda *_: None)
     gateway = make([meter])
     frame = meter.detail(TODAY)
     gateway.take([frame, frame], NOW)

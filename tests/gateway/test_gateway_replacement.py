@@ -9,6 +9,7 @@ from roll_bench import Pole
 from structlog.testing import capture_logs
 
 from gateway import replacement
+from gateway.holdings import enrolled, open_windows
 from paillier import ENERGY_SLOTS, from_base64url
 
 MODES = ["strict", "pool", "fold"]
@@ -95,9 +96,9 @@ def test_a_meter_replaced_between_two_others_changes_nothing_of_theirs(pole):
     for start in (START, START + INTERVAL):
         pole.take([meter.reading(start, 8) for meter in pole.meters], start + INTERVAL)
     new = successor(old, START + 2 * INTERVAL)
-    before = [pole.ledger.meter(meter.title) for meter in others]
+    before = [enrolled.get(pole.ledger, meter.title) for meter in others]
     replace(pole, old, new, START + 2 * INTERVAL)
-    assert [pole.ledger.meter(meter.title) for meter in others] == before
+    assert [enrolled.get(pole.ledger, meter.title) for meter in others] == before
     # It is counted once among its street's contributors, under either title.
     pole.take([meter.reading(START + 2 * INTERVAL, 8) for meter in (new, *others)], START + 3 * INTERVAL)
     pole.close(START)
@@ -166,11 +167,11 @@ def test_a_restart_in_the_middle_replaces_once(pole):
     path = pole.put_record(new, replaces=old.title.hex(), final_import_mwh=old.imported, final_export_mwh=old.exported)
     data = path.read_bytes()
     pole.look()
-    standing = pole.ledger.meter(new.title)
+    standing = enrolled.get(pole.ledger, new.title)
     path.write_bytes(data)  # the power failed before it was erased
     pole.restart()
     assert not path.exists()
-    assert pole.ledger.meter(new.title) == standing
+    assert enrolled.get(pole.ledger, new.title) == standing
 
 
 def test_sealed_rows_of_the_replaced_meter_leave_under_its_own_title(pole):
@@ -244,7 +245,7 @@ def test_the_sum_notices_a_replacement_that_loses_energy(folder, monkeypatch, bu
             replacement, "_final", lambda ledger, record, old, era, known: era.encryption.encrypt_slots(0, 0)
         )
     elif bug == "open windows are not moved":
-        monkeypatch.setattr(type(pole.ledger), "windows_read_since", lambda *_: [])
+        monkeypatch.setattr(open_windows, "read_since", lambda *_: [])
     else:
         execute = type(pole.ledger).execute
 

@@ -5,6 +5,7 @@ from gateway_bench import DAY, GRACE, HOUR, INTERVAL, START, WINDOW, Meter, decr
 from roll_bench import Pole
 from structlog.testing import capture_logs
 
+from gateway.holdings import enrolled
 from protocol import documents, wire
 from protocol.reports import parse_bitmap
 
@@ -67,7 +68,7 @@ def test_a_title_that_was_revoked_is_not_enrolled_again(pole):
     pole.put_roster(2, START + DAY, [*pole.meters, late])
     pole.put_record(late)
     assert ["was revoked or replaced here" in text for text in pole.look()] == [True]
-    assert pole.ledger.meter(late.title) is None
+    assert enrolled.get(pole.ledger, late.title) is None
 
 
 def test_a_revocation_that_the_operator_did_not_sign_is_refused_by_name(pole):

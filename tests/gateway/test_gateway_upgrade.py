@@ -9,6 +9,7 @@ from gateway_bench import DAY, GRACE, INTERVAL, START, Deployment, Meter
 from roll_bench import Pole
 
 from gateway import schema
+from gateway.holdings import enrolled
 from gateway.ledger import Ledger, LedgerError
 from protocol import wire
 
@@ -161,5 +162,5 @@ def test_records_and_rosters_of_the_previous_version_are_taken_in(tmp_path, stre
     for path in (deployment.folder / "enrolment").iterdir():
         pole.put(path.name, path.read_bytes())
     assert pole.look() == []
-    assert pole.ledger.titles() == [meter.title for meter in street]
+    assert enrolled.titles(pole.ledger) == [meter.title for meter in street]
     pole.stop()

@@ -20,6 +20,7 @@ from firmware.meter.seal import Ccm as MeterCcm
 from gateway import answers as answers_module
 from gateway.closing import Closing
 from gateway.enrolment import EnrolmentRecord
+from gateway.holdings import enrolled
 from gateway.intake import CCM, DataDecryption
 from gateway.ledger import Ledger
 from gateway.neighbourhood import build
@@ -238,7 +239,7 @@ class World:
         self._start_concentrator()
         with self.ledger.transaction():
             for home in self.homes:
-                self.ledger.add_meter(home.record(), *first_standing(home.record(), self.place))
+                enrolled.add(self.ledger, home.record(), *first_standing(home.record(), self.place))
         self._start_mdms()
         self._start_key_holder()
 

@@ -11,7 +11,7 @@ from journey_world import K, MortalLedger
 from firmware.meter.counter import Counter
 from gateway import counting, intake
 from gateway.closing import Closing
-from gateway.ledger import Ledger
+from gateway.holdings import loads, seen
 
 HOURS = 6
 
@@ -58,7 +58,7 @@ def test_l1_notices_an_open_window_that_is_deleted(make_world):
 
 
 def test_l2_notices_a_late_reading_that_is_added_to_a_closed_load(make_world, monkeypatch):
-    monkeypatch.setattr(Ledger, "next_interval", lateness_forgotten(Ledger.next_interval))
+    monkeypatch.setattr(loads, "next_interval", lateness_forgotten(loads.next_interval))
     world = make_world(hours=3)
     live(world, 3)
     world.rest()
@@ -68,9 +68,9 @@ def test_l2_notices_a_late_reading_that_is_added_to_a_closed_load(make_world, mo
 def lateness_forgotten(next_interval):
     """The ledger's answer to the closing, and none to the reception."""
 
-    def answer(self, neighbourhood):
+    def answer(ledger, neighbourhood):
         asked_by = sys._getframe(1).f_code.co_name
-        return None if asked_by == "open_from" else next_interval(self, neighbourhood)
+        return None if asked_by == "open_from" else next_interval(ledger, neighbourhood)
 
     return answer
 
@@ -79,20 +79,20 @@ def lateness_forgotten(next_interval):
 def forgetful(monkeypatch):
     """A ledger without de-duplication: whatever comes twice is counted twice."""
 
-    def add_frame(self, title, salt, counter, epoch, tag):
-        values = (title, salt, counter.to_bytes(8, "big"), epoch, self.start, tag)
-        self.execute("INSERT OR REPLACE INTO frames VALUES (?,?,?,?,?,?)", values)
+    def add_frame(ledger, title, salt, counter, epoch, tag):
+        values = (title, salt, counter.to_bytes(8, "big"), epoch, ledger.start, tag)
+        ledger.execute("INSERT OR REPLACE INTO frames VALUES (?,?,?,?,?,?)", values)
 
-    def set_load(self, neighbourhood, start, total, *titles):
-        self.execute("INSERT OR REPLACE INTO loads VALUES (?, ?, ?)", (neighbourhood, start, total))
+    def set_total(ledger, neighbourhood, start, total, *titles):
+        ledger.execute("INSERT OR REPLACE INTO loads VALUES (?, ?, ?)", (neighbourhood, start, total))
         for title in titles:
-            self.execute("INSERT OR REPLACE INTO contributors VALUES (?, ?, ?)", (neighbourhood, start, title))
+            ledger.execute("INSERT OR REPLACE INTO contributors VALUES (?, ?, ?)", (neighbourhood, start, title))
 
-    monkeypatch.setattr(Ledger, "seen_frame", lambda *_: None)
-    monkeypatch.setattr(Ledger, "seen_reading", lambda *_: None)
-    monkeypatch.setattr(Ledger, "add_frame", add_frame)
-    monkeypatch.setattr(Ledger, "add_reading", lambda *_: None)
-    monkeypatch.setattr(Ledger, "set_load", set_load)
+    monkeypatch.setattr(seen, "frame", lambda *_: None)
+    monkeypatch.setattr(seen, "reading", lambda *_: None)
+    monkeypatch.setattr(seen, "add_frame", add_frame)
+    monkeypatch.setattr(seen, "add_reading", lambda *_: None)
+    monkeypatch.setattr(loads, "set_total", set_total)
 
 
 @pytest.mark.usefixtures("forgetful")

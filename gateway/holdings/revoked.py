@@ -1,6 +1,6 @@
 """The titles that are refused for good: of revoked and of replaced meters. Part of the ledger's file."""
 
-from .ledger import Ledger
+from ..ledger import Ledger
 
 REVOKED = "revoked"
 REPLACED = "replaced"
