@@ -12,9 +12,10 @@ from ..config import MdmsConfig
 from ..fleet.facts import Fleet, Street
 from ..fleet.questions import COUNTED_S, CountedWindows, look, present
 from ..fleet.rules import Finding, findings, span
+from ..keyholder.messages import RELEASED
 from ..reasons import words
 from ..rosters import RosterBook
-from ..store import RELEASED, Store
+from ..store import Store
 from .alarm_pages import add_alarm_pages
 from .audit import deeds
 from .conflicts import handle
