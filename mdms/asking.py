@@ -23,6 +23,7 @@ from .keyholder.messages import (
     ASK_LATER,
     MAX_MESSAGE,
     NOT_CLOSED,
+    RELEASED,
     BillRequest,
     Item,
     items_request,
@@ -31,8 +32,11 @@ from .keyholder.messages import (
     release_request,
 )
 from .periods import Periods, parse_periods
+from .records.bills import Bill, keep_bill, last_decided_periods
+from .records.documents import has_release_batch, keep_release_batch
+from .records.windows import pseudonyms_with_window, window_documents, windows_of
 from .rosters import RosterBook
-from .store import RELEASED, Bill, Store
+from .store import Store
 
 # Of one request: what the key holder takes for it must not keep others waiting, and half a message is enough.
 MOST_BYTES = MAX_MESSAGE // 2
@@ -71,7 +75,7 @@ class Asking:
         message, _ = self._line.ask(items_request(items))
         answers = [(answer, _parsed(answer)) for answer in parse_answers(message, len(items))]
         for batch in dict.fromkeys(name for _, told in answers for name in _batches(told)):
-            if batch is not None and not self._store.has_release_batch(batch):
+            if batch is not None and not has_release_batch(self._store, batch):
                 self._fetch(batch)
         return answers
 
@@ -83,7 +87,7 @@ class Asking:
         for one, (answer, told) in zip(asked, answers, strict=True):
             status: str = told["status"]
             if status not in ASK_LATER:
-                self._store.keep_bill(_bill(one, told), one.due.starts, answer)
+                keep_bill(self._store, _bill(one, told), one.due.starts, answer)
             elif status != NOT_CLOSED:
                 log.error("bill held back", pseudonym=one.tenancy.pseudonym, status=status)
             statuses.append(status)
@@ -99,7 +103,7 @@ class Asking:
             raise ValueError(f"release batch: {error}") from None
         if document_id(RELEASE_BATCH, batch.deployment, content) != name:
             raise ValueError("not the release batch that was asked for")
-        self._store.keep_release_batch(name, batch, document)
+        keep_release_batch(self._store, name, batch, document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ class DueBills:
         self._book = book
         self._periods = periods
         self._now = now
-        self._decided = store.last_decided_periods()
+        self._decided = last_decided_periods(store)
         # Shared by all tenancies: many ask about the same moment.
         self._reported: dict[int, frozenset[str]] = {}
 
@@ -140,7 +144,7 @@ class DueBills:
         due = next_due_bill(self._periods, zone, tenancy.first_window, tenancy.until, last, stored, self._now)
         if due is None or (until is not None and due.period.start >= until):
             return None
-        asked = AskedFor(tenancy, due, self._store.window_documents(tenancy.pseudonym, due.starts))
+        asked = AskedFor(tenancy, due, window_documents(self._store, tenancy.pseudonym, due.starts))
         if len(asked.documents) > MAX_DOCUMENTS or asked.content > MOST_BYTES_OF_A_BILL:
             # Years of windows, none of which could be billed: it needs a person, and nobody else waits for it.
             log.error("bill held back", pseudonym=tenancy.pseudonym, windows=len(asked.documents), status="too_large")
@@ -158,11 +162,11 @@ class _WindowsOf:
 
     def reported(self, window_start: int) -> bool:
         if window_start not in self._reported:
-            self._reported[window_start] = self._store.pseudonyms_with_window(window_start)
+            self._reported[window_start] = pseudonyms_with_window(self._store, window_start)
         return self._pseudonym in self._reported[window_start]
 
     def until(self, end: int) -> list[StoredWindow]:
-        return self._store.windows_of(self._pseudonym, end)
+        return windows_of(self._store, self._pseudonym, end)
 
 
 def portions(items: Iterable[_Asked], size: Callable[[_Asked], int]) -> Iterator[list[_Asked]]:

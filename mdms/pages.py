@@ -42,6 +42,7 @@ from .portal.rows import row_routes
 from .pricing import Pricing
 from .problems import problem_of
 from .reasons import words
+from .records.sealed import envelope_of
 from .revocations import load_revocations
 from .rosters import RosterBook
 from .statements.pages import StatementPages
@@ -96,7 +97,7 @@ def serve_pages(
 
 def _signed(config: MdmsConfig, store: Store, book: RosterBook) -> Signed:
     def customer_of(pseudonym: str) -> str | None:
-        document = store.envelope_of(pseudonym)
+        document = envelope_of(store, pseudonym)
         # It was verified before it was stored.
         return parse(document.content_bytes(), Envelope).customer_key if document else None
 

@@ -5,8 +5,9 @@ from fractions import Fraction
 from protocol.tariffs import Band, Tariff, TariffBook, local_days
 
 from .billing.money import MICRO, UNIT, Cost, NotPriced, cost, decimal, price
+from .keyholder.messages import RELEASED
+from .records.bills import Bill
 from .rosters import RosterBook
-from .store import RELEASED, Bill
 
 # Decisions that end a period without energy: its standing charge is due all the same.
 WITHOUT_ENERGY = ("no_energy", "period_too_short")

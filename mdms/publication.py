@@ -30,8 +30,11 @@ from protocol.windows import Span, period_of
 
 from .config import MdmsConfig
 from .errors import CannotStart, ConfigError
+from .keyholder.messages import RELEASED
+from .records.bills import bill_sum
+from .records.documents import release_batches_named, reports_named
 from .rosters import RosterBook, read_document
-from .store import RELEASED, Store, batched, bill_sum
+from .store import Store, batched
 from .tables import bill_sums, bills, load_releases
 
 PUBLIC, PERSONAL = 0o755, 0o700
@@ -175,7 +178,7 @@ def _tenancy(book: RosterBook, pseudonym: str) -> Tenancy:
 def _read_batches(
     store: Store, names: Sequence[str], deployment: str, log_key: EccKey
 ) -> dict[str, tuple[Document, ReleaseBatch]]:
-    documents = store.release_batches(names)
+    documents = release_batches_named(store, names)
     batches = {}
     for name in names:
         if name not in documents:
@@ -294,7 +297,7 @@ def _write_reports(path: Path, store: Store, batches: Sequence[ReleaseBatch]) ->
     wanted = list(dict.fromkeys(name for batch in batches for item in batch.items for name in item.documents))
     count = 0
     with path.open("w") as file:
-        for _, document in store.reports_named(wanted):
+        for _, document in reports_named(store, wanted):
             file.write(msgspec.json.encode(document).decode() + "\n")
             count += 1
         _flush(file)

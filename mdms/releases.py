@@ -14,8 +14,9 @@ from .clock import Clock
 from .keyholder.client import KeyHolderUnavailable
 from .keyholder.messages import ASK_LATER, NOT_CLOSED, Item
 from .periods import Periods
+from .records.loads import LoadRelease, PendingLoad, keep_load_release, undecided_loads
 from .rosters import RosterBook
-from .store import LoadRelease, PendingLoad, Store
+from .store import Store
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
@@ -71,7 +72,7 @@ class ReleaseWorker:
 
     def _settle_loads(self, now: int) -> bool:
         settled = True
-        while pending := self._store.undecided_loads(now):
+        while pending := undecided_loads(self._store, now):
             for several in portions(pending, lambda load: len(load.document.content)):
                 settled &= self._settle_several_loads(several)
                 if self._stopped.is_set():
@@ -99,7 +100,7 @@ class ReleaseWorker:
                 told.get("export_mwh"),
                 told.get("batch"),
             )
-            self._store.keep_load_release(release, answer)
+            keep_load_release(self._store, release, answer)
         return settled
 
     # --- Bills ------------------------------------------------------------------------------------------------

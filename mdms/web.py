@@ -22,6 +22,7 @@ from .operation.metrics import Metrics, listen_for_scrapes
 from .pages import serve_pages
 from .pricing import Pricing
 from .problems import problem, problem_of
+from .records.sealed import keep_envelopes
 from .rosters import load_rosters
 from .store import Store
 from .tariffs import load_tariffs
@@ -38,7 +39,7 @@ def create_app(config: MdmsConfig) -> Flask:
     envelopes = load_envelopes(config)
     store = Store(config.database)
     try:
-        store.keep_envelopes(envelopes)
+        keep_envelopes(store, envelopes)
     except SQLAlchemyError as error:
         raise CannotStart(f"database: {type(error).__name__}") from None
     # Errors and descriptions are this program's own: mdms/problems.py, mdms/api/reference.py.

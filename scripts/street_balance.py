@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from mdms.keyholder.messages import RELEASED
+from mdms.records.bills import decided_bills
+from mdms.records.windows import billed_windows, unbilled_windows
 from mdms.store import Store
 
 from .balance import (
@@ -14,8 +17,6 @@ from .balance import (
     released_by_concentrator,
 )
 from .street import Street
-
-RELEASED = "released"
 
 
 class StreetBalance(NamedTuple):
@@ -34,13 +35,13 @@ def take_balance(street: Street, store: Store, stores: dict[str, list[int]]) -> 
     titles = {home.pseudonym: home.system_title.hex() for home in street.homes}
     at_concentrator, quarantined, counts = named_by_concentrator(street.ledger)
     waiting = {(title, start) for title, starts in stores.items() for start in starts}
-    unbilled = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in store.unbilled_windows()]
-    billed = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in store.billed_windows()]
-    in_bills = [(titles[w.pseudonym], w.window_start, w.register_from, w.register_to) for w in store.billed_windows()]
+    unbilled = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in unbilled_windows(store)]
+    billed = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in billed_windows(store)]
+    in_bills = [(titles[w.pseudonym], w.window_start, w.register_from, w.register_to) for w in billed_windows(store)]
     released = {
         (given.title, given.start) for given in released_by_concentrator(street.ledger) if not given.in_one_of(in_bills)
     }
-    bills = [bill for bill in store.bills() if bill.status == RELEASED]
+    bills = [bill for bill in decided_bills(store) if bill.status == RELEASED]
     measured = read_measured(street.measured, street.interval_s)
     sums = (sum(bill.import_mwh or 0 for bill in bills), sum(bill.export_mwh or 0 for bill in bills))
     return StreetBalance(

@@ -4,8 +4,9 @@ from apiflask import APIBlueprint
 
 from ..accounts.users import SUPPLIER
 from ..pricing import Pricing
+from ..records.bills import Bill
 from ..rosters import RosterBook
-from ..store import Bill, Store
+from ..store import Store
 from ..supplier.questions import billing_periods, bills_of_period
 from .access import asker, known, only_roles
 from .completeness import completeness_of

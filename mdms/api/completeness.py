@@ -8,8 +8,9 @@ from sqlalchemy import case, func, select
 from protocol.rosters import Tenancy
 from protocol.windows import Span, windows
 
+from ..keyholder.messages import RELEASED
 from ..rosters import RosterBook
-from ..store import RELEASED, Store, batched
+from ..store import Store, batched
 from ..supplier.days import span_of
 from ..supplier.questions import loads_within
 from ..tables import billing_windows

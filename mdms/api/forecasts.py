@@ -8,9 +8,10 @@ from sqlalchemy import func, select
 
 from ..forecast.calendar import forecast_day, slots_of
 from ..forecast.day_ahead import CONFIDENCE, Forecast
+from ..keyholder.messages import RELEASED
 from ..problems import problem
 from ..rosters import RosterBook
-from ..store import RELEASED, Store
+from ..store import Store
 from ..supplier.days import day_holding, span_of
 from ..tables import load_releases
 

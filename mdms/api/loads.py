@@ -7,8 +7,9 @@ from flask import Response
 
 from ..accounts.tokens import THIRD_PARTY
 from ..accounts.users import SUPPLIER
+from ..keyholder.messages import RELEASED
 from ..rosters import RosterBook
-from ..store import RELEASED, Store
+from ..store import Store
 from ..supplier.days import day_holding, span_of
 from ..supplier.questions import ShownLoad, loads_within, newest_interval
 from .access import asker, known, only_roles

@@ -21,10 +21,11 @@ from protocol.tariffs import Tariff
 
 from ..billing import BillSum
 from ..billing.money import Cost
+from ..keyholder.messages import RELEASED
+from ..records.bills import Bill
 from ..statements.contents import statement
 from ..statements.paper import paper
 from ..statements.texts import load_texts
-from ..store import RELEASED, Bill
 
 CONTEXT_BYTES = 32
 

@@ -12,8 +12,10 @@ from protocol.windows import Span
 
 from ..config import MdmsConfig
 from ..pricing import Pricing
+from ..records.bills import BILL_COLUMNS, Bill, bills_with_sums
+from ..records.documents import release_batches_named
 from ..rosters import RosterBook
-from ..store import BILL_COLUMNS, Bill, Store
+from ..store import Store
 from ..tables import billing_windows, bills, reports
 from .book import Entry, NotProved, Portion
 
@@ -47,7 +49,7 @@ class Collecting:
         """Return every decided bill of the periods, priced, by release batch and pseudonym."""
         starts = sorted({period.start for period in periods.values()})
         query = select(*BILL_COLUMNS).where(or_(*(bills.c.period_start == start for start in starts)))
-        entries = [self._entry(bill) for bill in self._store.bills_with_sums(query) if self._is_of(bill, periods)]
+        entries = [self._entry(bill) for bill in bills_with_sums(self._store, query) if self._is_of(bill, periods)]
         return sorted(entries, key=lambda one: (one.bill.batch or "", one.neighbourhood, one.bill.pseudonym))
 
     def _is_of(self, bill: Bill, periods: Mapping[str, Span]) -> bool:
@@ -75,7 +77,7 @@ class Collecting:
 
     def _portion(self, entries: Sequence[Entry]) -> Portion:
         names = list(dict.fromkeys(one.batch for entry in entries for one in entry.bill.sums if one.batch is not None))
-        found = self._store.release_batches(names)
+        found = release_batches_named(self._store, names)
         if len(found) != len(names):
             raise NotProved(f"{len(names) - len(found)} release batches are not in the database")
         batches = tuple(found[name] for name in names)

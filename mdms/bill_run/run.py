@@ -20,11 +20,14 @@ from ..config import MdmsConfig
 from ..errors import CannotStart, ConfigError
 from ..formats import day
 from ..keyholder.client import KeyHolderClient, KeyHolderUnavailable
+from ..keyholder.messages import RELEASED
 from ..periods import Periods
 from ..pricing import Pricing
+from ..records.bills import last_decided_periods
+from ..records.windows import windows_of
 from ..rosters import RosterBook, load_rosters
 from ..statements.contents import file_name
-from ..store import RELEASED, Store
+from ..store import Store
 from ..tariffs import load_tariffs
 from .book import Entry, NotProved, Page, make_pages, unproved
 from .collecting import Collecting
@@ -201,7 +204,7 @@ class _Left:
         self._book = book
         self._periods = periods
         self._waiting = waiting
-        self._decided = store.last_decided_periods()
+        self._decided = last_decided_periods(store)
 
     def why(self, tenancy: Tenancy, periods: Mapping[str, Span]) -> str:
         """Return what is missing, in a line."""
@@ -215,7 +218,7 @@ class _Left:
         end = period.end if tenancy.until is None else min(period.end, tenancy.until)
         first = max(period.start, tenancy.first_window)
         wanted = [span.start for span in windows(first, end, zone)]
-        stored = {window.start for window in self._store.windows_of(tenancy.pseudonym, end)}
+        stored = {window.start for window in windows_of(self._store, tenancy.pseudonym, end)}
         reported = sum(start in stored for start in wanted)
         if reported < len(wanted):
             return f"{reported} of {len(wanted)} windows since {day(first, zone)} are reported"

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ..keyholder import messages
+from ..keyholder.messages import RELEASED
 from ..pricing import WITHOUT_ENERGY
 from ..reasons import words
-from ..store import RELEASED
 from .run import Outcome
 
 DONE, LEFT = 0, 3

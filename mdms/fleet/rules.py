@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..ingest.judgement import OTHER_ROSTER
+from ..keyholder.messages import RELEASED
 from ..reasons import words
-from ..store import RELEASED
 from .facts import DAY_S, Fleet, Street
 from .limits import Limits
 

@@ -7,9 +7,10 @@ Rule 3: what leaves is what a concentrator of that neighbourhood has sent, uncha
 
 from sqlalchemy import func, select
 
-from protocol.documents import Document, DocumentError, parse, to_base64url, verify
+from protocol.documents import Document, DocumentError, parse, verify
 from protocol.standing import FRESH_S, METERS_AT_ONCE, STANDING_REQUEST, MeterStanding, Standing, StandingRequest
 
+from ..records.documents import SIGNED, document_of
 from ..rosters import RosterBook
 from ..store import Store
 from ..tables import billing_windows, interval_loads, reports
@@ -58,13 +59,13 @@ def standing_of(store: Store, book: RosterBook, request: StandingRequest) -> Sta
 
 def _newest_load(store: Store, neighbourhood: str) -> Document | None:
     query = (
-        select(*_SIGNED)
+        select(*SIGNED)
         .join(interval_loads, interval_loads.c.report == reports.c.id)
         .where(interval_loads.c.neighbourhood == neighbourhood)
         .order_by(interval_loads.c.interval_start.desc())
         .limit(1)
     )
-    return next((_document(row) for row in store.ask(query)), None)
+    return next((document_of(row) for row in store.ask(query)), None)
 
 
 def _newest_windows(store: Store, pseudonyms: list[str], *, filled: bool) -> dict[str, Document]:
@@ -77,19 +78,11 @@ def _newest_windows(store: Store, pseudonyms: list[str], *, filled: bool) -> dic
         last = last.where(billing_windows.c.filled.is_(True))
     newest = last.subquery()
     query = (
-        select(billing_windows.c.pseudonym, *_SIGNED)
+        select(billing_windows.c.pseudonym, *SIGNED)
         .join(
             newest,
             (newest.c.pseudonym == billing_windows.c.pseudonym) & (newest.c.start == billing_windows.c.window_start),
         )
         .join(reports, billing_windows.c.report == reports.c.id)
     )
-    return {row.pseudonym: _document(row) for row in store.ask(query)}
-
-
-_SIGNED = (reports.c.type, reports.c.content, reports.c.signer, reports.c.signature)
-
-
-def _document(row: object) -> Document:
-    type_, content, signer, signature = (getattr(row, name) for name in ("type", "content", "signer", "signature"))
-    return Document(type_, to_base64url(bytes(content)), signer, signature)
+    return {row.pseudonym: document_of(row) for row in store.ask(query)}

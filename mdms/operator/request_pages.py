@@ -44,30 +44,25 @@ GROUPS = (("To decide", (None,)), ("Approved", (APPROVED,)), ("Closed", (REJECTE
 
 def add_request_pages(routes: Blueprint, config: MdmsConfig, store: Store, book: RosterBook, signed: Signed) -> None:
     """Add them to the operator's door."""
+    pages = _RequestPages(store, book, signed)
 
     @routes.get("/requests")
     def requests() -> ResponseReturnValue:
-        return _list()
-
-    def _list(refused: str = "", status: int = 200) -> ResponseReturnValue:
-        now = int(time.time())
-        found = [(each, _state(each, signed, now)) for each in all_requests(store)]
-        to_export = [each for each, state in found if _is_to_export(each, state)]
-        page = render_template(
-            "operator/requests.html",
-            groups=[
-                (name, [_row(each, state, book) for each, state in found if each.decision in decisions])
-                for name, decisions in GROUPS
-            ],
-            to_export=len(to_export),
-            kinds=TITLES.items(),
-            refused=refused,
-        )
-        return page, status
+        return pages.every()
 
     @routes.get("/requests/new/<kind>")
     def new_request(kind: str) -> ResponseReturnValue:
-        return _form(kind)
+        return pages.form(kind)
+
+    @routes.get("/requests/<name_of>")
+    def request_page(name_of: str) -> ResponseReturnValue:
+        return pages.one(name_of)
+
+    _add_steps(routes, pages, config, store, book)
+
+
+def _add_steps(routes: Blueprint, pages: "_RequestPages", config: MdmsConfig, store: Store, book: RosterBook) -> None:
+    """Add what changes a request; a step that is refused shows its page again with the reason."""
 
     @routes.post("/requests/new/<kind>")
     def propose_request(kind: str) -> ResponseReturnValue:
@@ -77,35 +72,8 @@ def add_request_pages(routes: Blueprint, config: MdmsConfig, store: Store, book:
         try:
             name = propose(store, wanted_of(kind, request.form, book, now), _me(), now)
         except (NotWanted, Refused) as error:
-            return _form(kind, str(error), 400)
+            return pages.form(kind, str(error), 400)
         return redirect(url_for(".request_page", name_of=name), 303)
-
-    def _form(kind: str, wrong: str = "", status: int = 200) -> ResponseReturnValue:
-        if kind not in KINDS:
-            abort(404)
-        page = render_template(
-            "operator/propose.html",
-            kind=kind,
-            title=TITLES[kind],
-            streets=book.neighbourhoods(),
-            wrong=wrong,
-            # A private key that somebody pasted is nowhere in the answer.
-            form={name: text for name, text in request.form.items() if "PRIVATE" not in text.upper()},
-        )
-        return page, status
-
-    @routes.get("/requests/<name_of>")
-    def request_page(name_of: str) -> ResponseReturnValue:
-        return _one(name_of)
-
-    def _one(name: str, refused: str = "", status: int = 200) -> ResponseReturnValue:
-        found = one_request(store, name)
-        if found is None:
-            abort(404)
-        state = _state(found, signed, int(time.time()))
-        mine = found.proposed_by == _me()
-        page = render_template("operator/request.html", it=_row(found, state, book), mine=mine, refused=refused)
-        return page, status
 
     @routes.post("/requests/<name_of>/<decision>")
     def decide_request(name_of: str, decision: str) -> ResponseReturnValue:
@@ -115,19 +83,71 @@ def add_request_pages(routes: Blueprint, config: MdmsConfig, store: Store, book:
         try:
             decide(store, name_of, decided, _me(), int(time.time()))
         except Refused as refused:
-            return _one(name_of, str(refused), 409)
+            return pages.one(name_of, str(refused), 409)
         return redirect(url_for(".request_page", name_of=name_of), 303)
 
     @routes.post("/requests/export")
     def export_requests() -> ResponseReturnValue:
         now = int(time.time())
-        names = [each.id for each in all_requests(store) if _is_to_export(each, _state(each, signed, now))]
+        names = pages.to_export(now)
         if not names:
-            return _list("Nothing that was approved waits for a signature.", 409)
+            return pages.every("Nothing that was approved waits for a signature.", 409)
         file = export(store, names, config.deployment, _me(), now)
         response = Response(msgspec.json.format(msgspec.json.encode(file), indent=1), mimetype="application/json")
         response.headers["Content-Disposition"] = f'attachment; filename="requests-{now}.json"'
         return response
+
+
+class _RequestPages:
+    """The three pages as they stand now: every request, one of them, and the form for another."""
+
+    def __init__(self, store: Store, book: RosterBook, signed: Signed) -> None:
+        self._store = store
+        self._book = book
+        self._signed = signed
+
+    def every(self, refused: str = "", status: int = 200) -> ResponseReturnValue:
+        now = int(time.time())
+        found = [(each, _state(each, self._signed, now)) for each in all_requests(self._store)]
+        to_export = [each for each, state in found if _is_to_export(each, state)]
+        page = render_template(
+            "operator/requests.html",
+            groups=[
+                (name, [_row(each, state, self._book) for each, state in found if each.decision in decisions])
+                for name, decisions in GROUPS
+            ],
+            to_export=len(to_export),
+            kinds=TITLES.items(),
+            refused=refused,
+        )
+        return page, status
+
+    def one(self, name: str, refused: str = "", status: int = 200) -> ResponseReturnValue:
+        found = one_request(self._store, name)
+        if found is None:
+            abort(404)
+        state = _state(found, self._signed, int(time.time()))
+        mine = found.proposed_by == _me()
+        page = render_template("operator/request.html", it=_row(found, state, self._book), mine=mine, refused=refused)
+        return page, status
+
+    def form(self, kind: str, wrong: str = "", status: int = 200) -> ResponseReturnValue:
+        if kind not in KINDS:
+            abort(404)
+        page = render_template(
+            "operator/propose.html",
+            kind=kind,
+            title=TITLES[kind],
+            streets=self._book.neighbourhoods(),
+            wrong=wrong,
+            # A private key that somebody pasted is nowhere in the answer.
+            form={name: text for name, text in request.form.items() if "PRIVATE" not in text.upper()},
+        )
+        return page, status
+
+    def to_export(self, now: int) -> list[str]:
+        """Return the ids of the approved requests that nobody has signed yet."""
+        return [each.id for each in all_requests(self._store) if _is_to_export(each, _state(each, self._signed, now))]
 
 
 def _me() -> str:

@@ -10,9 +10,10 @@ from .. import formats
 from ..ingest.routes import answer_json
 from ..pricing import Pricing, described
 from ..reasons import words
+from ..records.bills import Bill
 from ..rosters import RosterBook
 from ..statements.pages import SECONDS, StatementPages
-from ..store import Bill, Store
+from ..store import Store
 from .proofs import proof_of
 from .questions import bills_of
 

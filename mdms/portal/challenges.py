@@ -15,6 +15,7 @@ from protocol.documents import DocumentError, canonical_json, parse, to_base64ur
 from protocol.envelopes import Envelope, customer_public_key, seal_root
 from protocol.logins import CHALLENGE_BYTES, Answer, Challenge, is_right, seal_challenge
 
+from ..records.sealed import envelope_of
 from ..store import Store
 from ..tables import challenges
 
@@ -61,7 +62,7 @@ class Challenges:
         return account if is_right(answer, expected) and time.time() < expires else None
 
     def _key_of(self, account: str) -> tuple[EccKey, bool]:
-        document = self._store.envelope_of(account)
+        document = envelope_of(self._store, account)
         # Both take the same steps, and so the same time. The operator's signature was verified at the start.
         try:
             return _customer_of(document.content_bytes() if document else self._nobody), document is not None

@@ -13,6 +13,7 @@ from protocol.envelopes import Envelope
 from ..accounts.sessions import CUSTOMER, only, who
 from ..envelopes import Earlier
 from ..ingest.routes import answer_json
+from ..records.sealed import envelope_of
 from ..rosters import RosterBook
 from ..store import Store
 
@@ -34,7 +35,7 @@ def own_objects(store: Store, book: RosterBook, earlier: Mapping[str, Sequence[E
 
     @own.get("/envelope.json")
     def envelope(account: str) -> Response:
-        document = store.envelope_of(account)
+        document = envelope_of(store, account)
         if document is None:
             abort(404)
         sealed: Envelope = parse(document.content_bytes(), Envelope)

@@ -8,14 +8,14 @@ policy, is for the auditor, who sees all of it.
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
 
 from protocol.documents import DocumentError, parse, public_key_bytes, to_base64url
 from protocol.releases import ReleaseBatch, ReleasedBill
 
+from ..records.bills import bill_of
+from ..records.documents import release_batches_named, reports_named
 from ..rosters import RosterBook
-from ..store import BILL_COLUMNS, Store
-from ..tables import bills
+from ..store import Store
 
 
 def proof_of(store: Store, book: RosterBook, deployment: str, account: str, period_start: int) -> dict[str, Any] | None:
@@ -24,11 +24,10 @@ def proof_of(store: Store, book: RosterBook, deployment: str, account: str, peri
     sums: of each its bands, energies in mWh, root, Paillier modulus and the ids of its windows; reports: the signed
     windows by id; signers: the concentrators' public keys by fingerprint. Ciphertexts, roots and keys in base64url.
     """
-    query = select(*BILL_COLUMNS).where(bills.c.pseudonym == account, bills.c.period_start == period_start)
-    found = store.bills_with_sums(query)
-    names = sorted({one.batch for bill in found for one in bill.sums if one.batch})
+    bill = bill_of(store, account, period_start)
+    names = sorted({one.batch for one in bill.sums if one.batch}) if bill else []
     sums = []
-    for document in store.release_batches(names).values():
+    for document in release_batches_named(store, names).values():
         try:
             batch: ReleaseBatch = parse(document.content_bytes(), ReleaseBatch)
         except DocumentError:
@@ -40,7 +39,7 @@ def proof_of(store: Store, book: RosterBook, deployment: str, account: str, peri
     if not sums:
         return None
     wanted = list(dict.fromkeys(name for one in sums for name in one["documents"]))
-    reports = {name: msgspec.to_builtins(document) for name, document in store.reports_named(wanted)}
+    reports = {name: msgspec.to_builtins(document) for name, document in reports_named(store, wanted)}
     signers = {signer: _signer(book, signer) for signer in {document["signer"] for document in reports.values()}}
     return {"deployment": deployment, "sums": sums, "reports": reports, "signers": signers}
 

@@ -3,7 +3,8 @@
 from sqlalchemy import func, select
 from sqlalchemy.sql.functions import Function
 
-from ..store import BILL_COLUMNS, Bill, Store
+from ..records.bills import BILL_COLUMNS, Bill, bills_with_sums
+from ..store import Store
 from ..tables import bills, detail_rows
 
 ROWS_AT_ONCE = 5000
@@ -49,4 +50,4 @@ def _arrival(store: Store, pseudonym: str, which: Function[int]) -> int | None:
 def bills_of(store: Store, pseudonym: str) -> list[Bill]:
     """Return a tenancy's bills, newest first."""
     query = select(*BILL_COLUMNS).where(bills.c.pseudonym == pseudonym).order_by(bills.c.period_start.desc())
-    return store.bills_with_sums(query)
+    return bills_with_sums(store, query)

@@ -9,8 +9,9 @@ from protocol.tariffs import Tariff
 from ..billing import BillSum
 from ..billing.money import MICRO, UNIT, Cost, Line, decimal, price
 from ..formats import day, kwh
+from ..keyholder.messages import RELEASED
 from ..pricing import percent
-from ..store import RELEASED, Bill
+from ..records.bills import Bill
 from .texts import Texts
 
 VERIFY = "python -m scripts.verify_release FOLDER --operator-key KEY --log-key KEY"

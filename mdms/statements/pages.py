@@ -2,12 +2,11 @@
 
 from flask import Response, abort, render_template
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 
 from ..pricing import Pricing
+from ..records.bills import bill_of
 from ..rosters import RosterBook
-from ..store import BILL_COLUMNS, Store
-from ..tables import bills
+from ..store import Store
 from .contents import Statement, statement
 from .paper import paper
 from .texts import Texts
@@ -43,11 +42,9 @@ class StatementPages:
         tenancy = self._book.tenancy(pseudonym)
         if tenancy is None:
             abort(404)
-        query = select(*BILL_COLUMNS).where(bills.c.pseudonym == pseudonym, bills.c.period_start == period_start)
-        found = self._store.bills_with_sums(query)
-        if not found:
+        bill = bill_of(self._store, pseudonym, period_start)
+        if bill is None:
             abort(404)
-        (bill,) = found
         pricing = self._pricing
         tariff = pricing.tariff(bill)
         days = pricing.days(bill, tariff) if tariff is not None else 0

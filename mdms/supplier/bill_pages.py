@@ -8,9 +8,10 @@ from flask.typing import ResponseReturnValue
 
 from .. import formats
 from ..pricing import Pricing, described
+from ..records.bills import Bill
 from ..rosters import RosterBook
 from ..statements.pages import SECONDS, StatementPages
-from ..store import Bill, Store
+from ..store import Store
 from .questions import billing_periods, bills_of_period
 
 BILLS_A_PAGE = 200

@@ -7,7 +7,8 @@ from sqlalchemy import Select, and_, func, select
 
 from ..loads import Interval
 from ..reasons import WAITING
-from ..store import BILL_COLUMNS, Bill, Store
+from ..records.bills import BILL_COLUMNS, Bill, bills_with_sums
+from ..store import Store
 from ..tables import bills, interval_loads, load_releases
 
 
@@ -108,4 +109,4 @@ def bills_of_period(store: Store, start: int, end: int, after: str, limit: int) 
         .order_by(bills.c.pseudonym)
         .limit(limit)
     )
-    return store.bills_with_sums(query)
+    return bills_with_sums(store, query)

@@ -12,11 +12,12 @@ from flask.typing import ResponseReturnValue
 from ..accounts.sessions import only
 from ..accounts.users import SUPPLIER
 from ..ingest.routes import answer_json
+from ..keyholder.messages import RELEASED
 from ..pricing import Pricing
 from ..reasons import WAITING, words
 from ..rosters import RosterBook
 from ..statements.pages import StatementPages
-from ..store import RELEASED, Store
+from ..store import Store
 from .bill_pages import add_bill_pages
 from .days import day_holding, parse_day, span_of
 from .foresight import Foresight

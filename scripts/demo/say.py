@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from Crypto.PublicKey.ECC import EccKey
 from rich.console import Console
 
+from mdms.records.bills import decided_bills
+from mdms.records.loads import decided_loads
+from mdms.records.sealed import rows_of
 from mdms.store import Store
 from protocol.documents import to_base64url
 
@@ -61,7 +64,7 @@ def newest_loads(store: Store, names: tuple[str, ...] = (LARGE, SMALL)) -> dict[
     """Return each neighbourhood's newest load: contributors, expected, status."""
     found = {}
     for name in names:
-        for load in store.loads(name):
+        for load in decided_loads(store, name):
             found[name] = (load.contributors, load.expected, load.status)
     return found
 
@@ -70,10 +73,10 @@ def midnight(console: Console, day: int, street: Street, store: Store, ledger: S
     """Print a day's ledger, and what the supplier could and could not see of all days so far."""
     for name, side in (("import", ledger.imported), ("export", ledger.exported)):
         console.print(f"midnight of day {day}  {name}: {_sum(side)}", highlight=False)
-    loads = list(store.loads())
+    loads = list(decided_loads(store))
     opened = sum(load.status == "released" for load in loads)
-    bills = sum(bill.status == "released" for bill in store.bills())
-    rows = sum(1 for home in street.homes for _ in store.rows_of(home.pseudonym))
+    bills = sum(bill.status == "released" for bill in decided_bills(store))
+    rows = sum(1 for home in street.homes for _ in rows_of(store, home.pseudonym))
     console.print(
         f"  the supplier saw {opened} sums of {LEAST_CONTRIBUTORS} meters or more and {bills} energies of whole"
         f" billing periods; not one of the {ledger.imported.readings} readings, not one of the {rows} sealed rows,"
@@ -107,7 +110,7 @@ class FirstPoint:
 
     def look(self, store: Store, pseudonym: str) -> None:
         """Look whether the first row has arrived where the customer's browser takes it from."""
-        if self._said or next(iter(store.rows_of(pseudonym)), None) is None:
+        if self._said or next(iter(rows_of(store, pseudonym)), None) is None:
             return
         self._said = True
         seconds = time.time() - self._began

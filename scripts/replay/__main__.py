@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mdms.records.bills import decided_bills
 from mdms.store import Store
 from paillier import PaillierError
 
@@ -180,7 +181,7 @@ async def _conduct(conductor: Conductor, plan: Plan, street: Street, console: Co
                 progress.update(bar, completed=done)
 
             conduct = Conduct(conductor, plan, progressed)
-            await conduct.run(lambda: wanted <= {(bill.pseudonym, bill.period_start) for bill in store.bills()})
+            await conduct.run(lambda: wanted <= {(bill.pseudonym, bill.period_start) for bill in decided_bills(store)})
     finally:
         store.close()
     answer = await conductor.stores()

@@ -9,6 +9,10 @@ from typing import Any
 import msgspec
 
 from gateway.intake import CCM
+from mdms.keyholder.messages import RELEASED
+from mdms.records.bills import decided_bills
+from mdms.records.loads import decided_loads
+from mdms.records.sealed import envelope_of, rows_of
 from mdms.store import Store
 from protocol import keychain, wire
 from protocol.documents import import_public_key, parse, verify
@@ -17,7 +21,6 @@ from protocol.envelopes import Envelope, open_root
 from ..balance import Balance
 from ..energy import format_wh
 from ..street import Home, Street
-from ..street_balance import RELEASED
 from .plan import Plan
 
 
@@ -32,7 +35,7 @@ def write_csv(path: Path, columns: str, rows: Iterable[tuple[Any, ...]]) -> None
 
 def write_loads(path: Path, plan: Plan, store: Store) -> int:
     """Write one row per neighbourhood and interval from the file's first to its last; returns how many opened."""
-    decided = {(load.neighbourhood, load.interval_start): load for load in store.loads()}
+    decided = {(load.neighbourhood, load.interval_start): load for load in decided_loads(store)}
     rows, released = [], 0
     for neighbourhood, meters in plan.readings.neighbourhoods().items():
         for start in range(plan.readings.first(), plan.readings.last() + 1, plan.interval_s):
@@ -59,7 +62,7 @@ def write_bills(path: Path, street: Street, store: Store) -> int:
             bill.windows,
             bill.estimated,
         )
-        for bill in store.bills()
+        for bill in decided_bills(store)
         if bill.status == RELEASED
     )
     write_csv(path, "meter,period_start,period_end,energy_wh,windows,estimated", rows)
@@ -68,8 +71,8 @@ def write_bills(path: Path, street: Street, store: Store) -> int:
 
 def open_rows(street: Street, home: Home, store: Store) -> list[wire.Detail]:
     """Return a customer's rows, opened with the customer's private key from what the MDMS stored."""
-    document = store.envelope_of(home.pseudonym)
-    rows = list(store.rows_of(home.pseudonym))
+    document = envelope_of(store, home.pseudonym)
+    rows = list(rows_of(store, home.pseudonym))
     if document is None or not rows:
         return []
     operator = import_public_key(street.facts.operator_key)

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "mdms"))
 from mdms_bench import INTERVAL, RATING_W, energy
 from publication_bench import DAY, DEPLOYMENT, LOADS, MARCH, METERS, Forger, Utility, line, public
 
+from mdms.records.documents import reports_named
 from paillier import ENERGY_SLOTS, ciphertext
 from paillier.private.proving import Prover
 from paillier.proofs import Claim, root_from_base64url, root_to_base64url
@@ -556,7 +557,7 @@ def test_roots_that_are_swapped_under_a_good_batch_root_are_found(forger, verify
 
 
 def claims_of(batch, utility):
-    documents = dict(utility.store.reports_named([item.document for item in batch.items]))
+    documents = dict(reports_named(utility.store, [item.document for item in batch.items]))
     claims = []
     for item in batch.items:
         report = msgspec.json.decode(documents[item.document].content_bytes())
@@ -658,7 +659,7 @@ def test_a_window_that_counts_twice_is_found(forger, verify):
 def test_a_report_that_is_replaced_is_missed(forger, verify, utility):
     # Another one that the concentrator signed for the same thing: it is not the one that was opened.
     first = next(item for item in forger.batches()[NORTHS].items if item.interval_start == MARCH)
-    wanted = dict(utility.store.reports_named([first.document]))[first.document]
+    wanted = dict(reports_named(utility.store, [first.document]))[first.document]
     lines = forger.reports()
     lines[lines.index(line(wanted))] = line(utility.bench.north.load(MARCH))
     forger.write_reports(lines)

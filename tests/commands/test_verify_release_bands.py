@@ -22,6 +22,7 @@ from mdms.ingest.admission import admit
 from mdms.ingest.judgement import judge
 from mdms.pricing import Pricing
 from mdms.publication import publish
+from mdms.records.bills import decided_bills
 from mdms.releases import ReleaseWorker
 from mdms.rosters import RosterBook
 from mdms.store import Store
@@ -62,7 +63,7 @@ class Month:
         holder.close()
 
     def bill(self):
-        return list(self.store.bills())[-1]
+        return list(decided_bills(self.store))[-1]
 
     def publish(self, out, day=TODAY):
         return publish(self.config, self.store, self.book, out, bills_of=day)

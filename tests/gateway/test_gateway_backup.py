@@ -34,9 +34,10 @@ from gateway.operation import backup, restore
 from gateway.operation.backup import BackupError, MeterBackup, Secrets
 from gateway.operation.restore import RestoreError, fetch, plan, write
 from mdms.ingest.routes import ingest_routes
+from mdms.records.windows import window_documents
 from mdms.rosters import RosterBook
 from mdms.store import Store
-from mdms.tables import billing_windows, interval_loads
+from mdms.tables import billing_windows, conflicts, interval_loads
 from protocol import documents, reports
 from protocol.documents import key_id
 from protocol.standing import Standing
@@ -79,7 +80,7 @@ class Mdms:
         """The sum of the stored windows of a meter, both directions."""
         sums = [(0, 0)]
         starts = [window.window_start for window in self.store.ask(billing_windows.select())]
-        for document in self.store.window_documents(meter.pseudonym, starts):
+        for document in window_documents(self.store, meter.pseudonym, starts):
             report = reports.parse_report(document.type, document.content_bytes())
             if report.energy is not None:
                 sums.append(decrypt(report.energy))
@@ -154,7 +155,7 @@ def test_a_ledger_that_is_lost_in_the_middle_of_a_day_bills_last_register_minus_
     assert {verdict for verdict, _ in mdms.take(gateway)} == {"stored"}, "no load and no window closed twice"
     for meter in meters:
         assert mdms.billed(meter) == whole(meter)
-    assert list(mdms.store.conflicts()) == []
+    assert mdms.store.ask(conflicts.select()) == []
     starts = [row.interval_start for row in mdms.store.ask(interval_loads.select())]
     assert len(starts) == len(set(starts))
 

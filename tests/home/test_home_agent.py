@@ -4,6 +4,7 @@ import pytest
 from home_bench import NOON, Home
 from mdms_bench import DEPLOYMENT
 
+from mdms.records.sealed import keep_envelopes
 from protocol import wire
 from protocol.documents import public_key_bytes, to_base64url
 from scripts.customer_agent.portal import Refused, Response
@@ -209,7 +210,7 @@ def test_a_replaced_meter_is_a_device_of_its_own(pages, bench):
     old = dict(home.broker.configs())
     me = home.me
     me.title, me.counter, me.import_mwh = b"METER900", 0, 4_900_000
-    pages.store.keep_envelopes({me.account: me.envelope(bench.operator)})
+    keep_envelopes(pages.store, {me.account: me.envelope(bench.operator)})
     home.transport.client = pages.client()
     home.send(me.row(NOON + 60, 1_000))
     home.settle()

@@ -10,6 +10,9 @@ import re
 
 from journey_world import CCM, DECRYPTOR, DEPLOYMENT, IDENTITY, INTERVAL, PRIVATE, K
 
+from mdms.records.bills import decided_bills
+from mdms.records.sealed import rows_of
+from mdms.records.windows import billed_windows, unbilled_windows
 from paillier import ENERGY_SLOTS, PaillierError, from_base64url
 from protocol import documents, keychain, wire
 from protocol.reports import BillingWindow, DetailSegment, IntervalLoad, parse_bitmap, parse_report
@@ -65,12 +68,12 @@ def l1(world):
     titles = {home.pseudonym: home.title.hex() for home in world.homes}
     at_concentrator, aside, counts = named_by_concentrator(world.folder / "gateway" / "ledger.sqlite3")
     waiting = {(home.title.hex(), start) for home in world.homes for start in home.meter.store.readings()}
-    unbilled = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in world.store.unbilled_windows()]
+    unbilled = [Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in unbilled_windows(world.store)]
     result = balance(
         {name: energies[0] for name, energies in world.measured.items()},
         INTERVAL,
-        billed_mwh=sum(bill.import_mwh or 0 for bill in world.store.bills()),
-        billed=[Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in world.store.billed_windows()],
+        billed_mwh=sum(bill.import_mwh or 0 for bill in decided_bills(world.store)),
+        billed=[Stretch(titles[w.pseudonym], w.register_from, w.register_to) for w in billed_windows(world.store)],
         queued=Named(waiting | at_concentrator.readings, at_concentrator.stretches + unbilled),
         quarantined=aside,
         counts=counts,
@@ -82,7 +85,7 @@ def l2(world):
     """At rest: what the customers can open is what the loads hold, what was late for them and what is set aside."""
     rows = {}
     for home in world.homes:
-        for row in world.store.rows_of(home.pseudonym):
+        for row in rows_of(world.store, home.pseudonym):
             epoch = wire.parse_header(row).epoch
             detail = wire.open_row(CCM, home.customer.at(epoch).key(keychain.DETAIL), row)[1]
             name = (home.title.hex(), detail.end - detail.length_s)

@@ -10,6 +10,7 @@ import firmware.main
 from firmware.meter.measured import energies
 from firmware.meter.saving import SAVE_MWH
 from gateway.validation import AHEAD_S
+from mdms.records.bills import decided_bills
 
 DETAIL_S = 300
 STEP_S = 60
@@ -167,7 +168,7 @@ def registers_differ(world):
     found = []
     for home in world.homes:
         store = home.meter.store
-        bills = [bill for bill in world.store.bills() if bill.pseudonym == home.pseudonym]
+        bills = [bill for bill in decided_bills(world.store) if bill.pseudonym == home.pseudonym]
         billed = (sum(bill.import_mwh or 0 for bill in bills), sum(bill.export_mwh or 0 for bill in bills))
         if billed != tuple(store.registers):
             found.append(f"{home.title.hex()}: {billed} billed, {tuple(store.registers)} in the registers")

@@ -4,6 +4,8 @@ import journey_checks as checks
 import pytest
 
 from firmware.meter.measured import energies
+from mdms.records.bills import decided_bills
+from mdms.records.loads import decided_loads
 from protocol import wire
 
 SEEDS = range(4)
@@ -27,7 +29,7 @@ def test_a_day_of_twelve_meters_under_faults_violates_nothing_and_is_billed_whol
     assert counts["quarantined"] > 0
     # ... and yet everything is billed, to the milliwatt-hour.
     assert len(world.measured) == 12 * 96
-    bills = {bill.pseudonym: bill for bill in world.store.bills() if bill.status == "released"}
+    bills = {bill.pseudonym: bill for bill in decided_bills(world.store) if bill.status == "released"}
     for home in world.homes:
         bill = bills[home.pseudonym]
         mine = checks.within(world, home.title.hex(), 0, world.now)
@@ -40,7 +42,9 @@ def test_a_quiet_day_has_every_load_and_no_late_reading(make_world):
     world.run()
     assert checks.at_rest(world) == []
     loads = [
-        load for load in world.store.loads() if load.interval_start < world.homes[0].epoch * 86_400 + 86_400 + 21_600
+        load
+        for load in decided_loads(world.store)
+        if load.interval_start < world.homes[0].epoch * 86_400 + 86_400 + 21_600
     ]
     aside = checks.quarantined(world)
     assert len(loads) == 24
@@ -66,7 +70,7 @@ def test_what_a_clamp_alone_measures_is_an_estimate_on_its_bill_and_on_no_other(
     for home in world.homes[::2]:
         home.take = clamp_alone(home.take)
     world.run()
-    bills = {bill.pseudonym: bill for bill in world.store.bills() if bill.windows}
+    bills = {bill.pseudonym: bill for bill in decided_bills(world.store) if bill.windows}
     titles = [title for title, _ in world.measured]
     complete = {home.pseudonym for home in world.homes if titles.count(home.title.hex()) == 12}
     estimates = {name for name, bill in bills.items() if bill.estimated}

@@ -7,7 +7,8 @@ from pages_bench import BenchPages
 
 from mdms.accounts.tokens import add_token
 from mdms.billing.money import BillSum
-from mdms.store import Bill, LoadRelease
+from mdms.records.bills import Bill, keep_bill
+from mdms.records.loads import LoadRelease, keep_load_release
 
 # What the south's energies look like in any answer: no other number of the bench has these digits.
 SOUTH_MWH = 777_555_333
@@ -42,12 +43,12 @@ class BenchApi(BenchPages):
         for account, energy in ((self.me.account, 2 * 10**9), (self.south, SOUTH_MWH)):
             sums = (BillSum(0, (), 8, 8, energy, 1),)
             bill = Bill(account, MARCH, MARCH + DAY, energy, 1, 8, 1, "released", sums=sums)
-            self.store.keep_bill(bill, [], b"x")
+            keep_bill(self.store, bill, [], b"x")
 
     def release(self, name, at, energy, status="released"):
         start = MARCH + at * INTERVAL
         export = None if energy is None else 7
-        self.store.keep_load_release(LoadRelease(name, start, 12, 12, status, energy, export), b"answer")
+        keep_load_release(self.store, LoadRelease(name, start, 12, 12, status, energy, export), b"answer")
 
     def get(self, path, token=None, client=None, **query):
         headers = {"Authorization": f"Bearer {self.tokens.get(token, token)}"} if token else {}

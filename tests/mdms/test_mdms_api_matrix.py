@@ -79,10 +79,10 @@ def api(bench, tmp_path_factory):
     api = BenchApi(bench, tmp_path_factory.mktemp("matrix"))
     api.fill()
     api.other_bill = 987_654_321
-    from mdms.store import Bill
+    from mdms.records.bills import Bill, keep_bill
 
     bill = Bill(api.other.account, MARCH, MARCH + DAY, api.other_bill, 1, 8, 1, "released")
-    api.store.keep_bill(bill, [], b"x")
+    keep_bill(api.store, bill, [], b"x")
     yield api
     api.close()
 

@@ -27,6 +27,7 @@ from mdms.errors import CannotStart, ConfigError
 from mdms.keyholder.client import KeyHolderClient
 from mdms.periods import parse_periods
 from mdms.reasons import words
+from mdms.records.bills import decided_bills
 from protocol.windows import Span
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,7 +150,7 @@ def test_earlier_periods_are_asked_for_first_and_later_ones_not_at_all(end, tmp_
         assert len(keyholder.holder.log_lines()) == 3 * METERS
     assert outcome.days == ("2026-03-03",)
     assert {row["period_start"] for row in table(out)} == {"2026-03-03T00:00:00+00:00"}
-    starts = {bill.period_start for bill in end.store.bills()}
+    starts = {bill.period_start for bill in decided_bills(end.store)}
     assert starts == {MARCH + day * 86_400 for day in range(3)}
 
 
@@ -207,7 +208,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(end, tmp_pat
             keyholder.before = last_word
             running.wait(PATIENCE_S)
             keyholder.before = lambda: None
-            assert len(list(end.store.bills())) < METERS
+            assert len(list(decided_bills(end.store))) < METERS
             assert not list(out.glob("*.pdf"))
         else:
             running = command(end, out)
@@ -264,11 +265,11 @@ def test_a_key_holder_that_goes_away_in_the_middle_is_said_and_what_was_decided_
         monkeypatch.setattr(keyholder.holder, "answer", answer)
         with pytest.raises(CannotStart, match="key holder: the key holder says unavailable"):
             end.run(tmp_path / "bills")
-        kept = len(list(end.store.bills()))
+        kept = len(list(decided_bills(end.store)))
         assert 0 < kept < METERS
         monkeypatch.setattr(keyholder.holder, "answer", real)
         end.run(tmp_path / "bills")
-        assert len(list(end.store.bills())) == METERS
+        assert len(list(decided_bills(end.store))) == METERS
         assert len(keyholder.holder.log_lines()) == METERS
 
 

@@ -8,6 +8,7 @@ from mdms_bench import DEPLOYMENT, pseudonym
 from mdms import create_app
 from mdms.config import load_mdms_config
 from mdms.errors import CannotStart
+from mdms.records.sealed import envelope_of
 from protocol.documents import canonical_json, sign
 from protocol.envelopes import ENVELOPE, seal_root
 
@@ -36,8 +37,8 @@ def test_an_envelope_is_found_by_its_pseudonym(bench, files):
     (folder / "readme.txt").write_text("not an envelope")
     for _ in range(2):
         store = create_app(load_mdms_config(mdms)).extensions["hushmeter_store"]
-        assert store.envelope_of(ME) == document
-        assert store.envelope_of(pseudonym("north", 1)) is None
+        assert envelope_of(store, ME) == document
+        assert envelope_of(store, pseudonym("north", 1)) is None
         store.close()
 
 

@@ -10,7 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from mdms.ingest import entries
 from mdms.ingest.judgement import judge
 from mdms.portal.questions import rows_behind
+from mdms.records.documents import document_of
+from mdms.records.loads import undecided_loads
+from mdms.records.sealed import rows_of
 from mdms.rosters import RosterBook
+from mdms.tables import conflicts
 from mdms.tables import reports as report_table
 from protocol import documents, reports, wire
 from protocol.documents import document_id, generate_signing_key, to_base64url
@@ -49,18 +53,18 @@ def test_another_report_of_the_same_thing_is_set_aside(web, north):
     assert web.verdicts(other) == ["conflict"] * 2
     assert web.verdicts(other) == ["conflict"] * 2
     assert web.verdicts(first) == ["duplicate"] * 2
-    aside = list(web.store.conflicts())
-    assert {conflict.document for conflict in aside} == set(other)
-    assert [load.document for load in web.store.undecided_loads(MARCH + DAY)] == [first[0]]
+    aside = web.store.ask(select(conflicts))
+    assert {document_of(row) for row in aside} == set(other)
+    assert [load.document for load in undecided_loads(web.store, MARCH + DAY)] == [first[0]]
 
 
 def test_a_report_is_kept_as_the_exact_bytes_that_were_signed(web, north):
     spaced = b" " + north.load().content_bytes() + b"\n"
     sent = north.sign(reports.INTERVAL_LOAD, spaced)
     assert web.verdicts([sent]) == ["stored"]
-    [kept] = web.store._rows(select(report_table))
+    [kept] = web.store.ask(select(report_table))
     assert (bytes(kept.content), kept.signature, kept.signer) == (spaced, sent.signature, sent.signer)
-    assert web.store.undecided_loads(MARCH + DAY)[0].document == sent
+    assert undecided_loads(web.store, MARCH + DAY)[0].document == sent
 
 
 def test_one_bad_report_blocks_nothing(web, north):
@@ -151,8 +155,8 @@ def test_rows_are_stored_once_and_given_back_in_order(web, north):
     assert web.verdicts([north.segment([row(3), row(2)])]) == ["stored"]
     assert web.verdicts([north.segment([row(1), row(2)])]) == ["stored"], "a row that is there is no harm"
     assert web.verdicts([north.segment([row(9, epoch=20_512)])]) == ["stored"]
-    assert list(web.store.rows_of(ME)) == [row(9, epoch=20_512), row(1), row(2), row(3)]
-    assert list(web.store.rows_of(pseudonym("north", 1))) == []
+    assert list(rows_of(web.store, ME)) == [row(9, epoch=20_512), row(1), row(2), row(3)]
+    assert list(rows_of(web.store, pseudonym("north", 1))) == []
 
 
 def test_another_row_under_the_same_number_is_a_conflict(web, north):
@@ -161,8 +165,8 @@ def test_another_row_under_the_same_number_is_a_conflict(web, north):
     assert web.verdicts([north.segment([row(3), other])]) == ["conflict"]
     assert web.verdicts([north.segment([row(5), row(5, blob=b"y" * 66)])]) == ["conflict"]
     assert web.verdicts([north.segment([row(1)], meter=1)]) == ["conflict"], "another tenancy's row"
-    assert list(web.store.rows_of(ME)) == [row(1), row(2)], "nothing of a conflicting segment is stored"
-    assert len(list(web.store.conflicts())) == 3
+    assert list(rows_of(web.store, ME)) == [row(1), row(2)], "nothing of a conflicting segment is stored"
+    assert len(web.store.ask(select(conflicts))) == 3
 
 
 @pytest.mark.parametrize("order", ["live first", "hour first", "no live at all", "in one batch"])
@@ -180,7 +184,7 @@ def test_a_row_is_stored_once_whichever_way_it_comes_first(web, north, order):
         assert web.verdicts([*live, hour, *live]) == ["stored"] * 4 + ["duplicate"] * 3
     else:
         assert web.verdicts([hour, hour]) == ["stored", "duplicate"]
-    assert list(web.store.rows_of(ME)) == rows
+    assert list(rows_of(web.store, ME)) == rows
     assert [number for number, _ in rows_behind(web.store, ME, 0)] == [1, 2, 3, 4], "a page is given each once"
 
 
@@ -190,14 +194,14 @@ def test_an_hour_that_contradicts_a_live_row_names_it_every_time_it_comes(web, n
     for _ in range(2):
         [item] = web.post([other]).get_json()["verdicts"]
         assert (item["verdict"], item["reason"]) == ("conflict", f"{ANOTHER_ROW}: {row(2)[12:16].hex()}/2")
-    assert list(web.store.rows_of(ME)) == [row(2)]
-    assert len(list(web.store.conflicts())) == 1, "kept aside once"
+    assert list(rows_of(web.store, ME)) == [row(2)]
+    assert len(web.store.ask(select(conflicts))) == 1, "kept aside once"
 
 
 def test_rows_of_the_highest_counter_are_stored(web, north):
     highest = row((1 << 64) - 1)
     assert web.verdicts([north.segment([highest, row(0)])]) == ["stored"]
-    assert list(web.store.rows_of(ME)) == [row(0), highest]
+    assert list(rows_of(web.store, ME)) == [row(0), highest]
 
 
 def test_rows_that_are_none_are_refused(web, north):
@@ -218,7 +222,7 @@ def test_a_batch_is_whole_or_not_at_all(web, north, monkeypatch):
         broken.setattr(entries, "_window", crash)
         with pytest.raises(KeyboardInterrupt):
             web.post([north.load(), north.window()])
-    assert web.store.undecided_loads(MARCH + DAY) == []
+    assert undecided_loads(web.store, MARCH + DAY) == []
     assert web.verdicts([north.load(), north.window()]) == ["stored"] * 2
 
 

@@ -17,6 +17,9 @@ from mdms.operation import doctor
 from mdms.operation.check import check
 from mdms.operation.metrics import listen_for_scrapes
 from mdms.operation.prune import first_kept, prune
+from mdms.records.loads import undecided_loads
+from mdms.records.sealed import rows_of
+from mdms.records.windows import unbilled_windows
 from mdms.web import proxy_settings
 from protocol.keychain import epoch_of
 
@@ -189,7 +192,7 @@ def test_doctors_command_fails_where_something_does(config):
 
 
 def epochs(store, account):
-    return sorted(int.from_bytes(kept[10:12], "big") for kept in store.rows_of(account))
+    return sorted(int.from_bytes(kept[10:12], "big") for kept in rows_of(store, account))
 
 
 def test_pruning_deletes_the_old_rows_of_every_account_and_nothing_else(web, north, bench):
@@ -203,8 +206,8 @@ def test_pruning_deletes_the_old_rows_of_every_account_and_nothing_else(web, nor
     for account in (ME, OTHER):
         assert epochs(web.store, account) == [TODAY - 31, TODAY - 30, TODAY - 1, TODAY]
     assert prune(web.store, bench.book, first_kept(MARCH + 5, 31)) == 0
-    assert len(web.store.undecided_loads(MARCH + DAY)) == 1
-    assert len(list(web.store.unbilled_windows())) == 1
+    assert len(undecided_loads(web.store, MARCH + DAY)) == 1
+    assert len(list(unbilled_windows(web.store))) == 1
 
 
 def test_the_command_keeps_what_the_configuration_says(config, web, north):

@@ -13,8 +13,8 @@ from mdms.__main__ import cli
 from mdms.accounts import sessions
 from mdms.operation.prune import first_kept, prune
 from mdms.portal import choices
+from mdms.records.bills import Bill, keep_bill
 from mdms.retention import first_kept_by_choice, keep_days
-from mdms.store import Bill
 from mdms.tables import billing_windows, bills, detail_rows, envelopes
 from protocol.keychain import epoch_of
 
@@ -105,7 +105,7 @@ def counts(pages, customer):
 def test_erasing_deletes_every_row_of_the_account_and_nothing_else(pages, today, north):
     seal(pages, 0, 3, 90)
     pages.ingest(*north.windows(MARCH, MARCH + DAY, 0))
-    pages.store.keep_bill(Bill(pages.me.account, MARCH, APRIL, 1, 1, 8, 0, "released"), [], b"{}")
+    keep_bill(pages.store, Bill(pages.me.account, MARCH, APRIL, 1, 1, 8, 0, "released"), [], b"{}")
     client = pages.as_customer(pages.me)
     before = counts(pages, pages.other)
     with capture_logs() as logs:

@@ -6,7 +6,7 @@ from pages_bench import BenchPages
 
 from mdms.keyholder.messages import AskedBill, AskedSum
 from mdms.portal.looked import opened
-from mdms.store import Bill
+from mdms.records.bills import Bill, keep_bill
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def releases(pages, customer):
 
 
 def test_the_own_bills_are_told_newest_first_with_what_was_opened(pages, log):
-    pages.store.keep_bill(Bill(pages.me.account, MARCH, APRIL, 246, 0, 248, 2, "released"), [], b"{}")
+    keep_bill(pages.store, Bill(pages.me.account, MARCH, APRIL, 246, 0, 248, 2, "released"), [], b"{}")
     found = releases(pages, pages.me)
     assert found["holds"]
     assert found["said"].startswith("The log verifies: 8 entries")

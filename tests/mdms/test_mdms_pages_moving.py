@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from mdms import create_app
 from mdms.config import load_mdms_config
+from mdms.records.bills import Bill, keep_bill
+from mdms.records.sealed import envelope_of
 from mdms.retention import erase, keep_days
-from mdms.store import Bill
 from mdms.tables import detail_rows
 from protocol import keychain, reports, wire
 from protocol.documents import DocumentError, from_base64url, parse
@@ -97,7 +98,7 @@ def test_each_sees_the_own_time_and_opens_nothing_of_the_others(town):
 
 def test_neither_opens_the_others_envelope_or_account(town):
     for one, other in ((town.me, town.new), (town.new, town.me)):
-        envelope = parse(town.store.envelope_of(other.account).content_bytes(), Envelope)
+        envelope = parse(envelope_of(town.store, other.account).content_bytes(), Envelope)
         with pytest.raises(DocumentError):
             open_root(one.key, envelope, one.title)
         client = town.as_customer(one)
@@ -129,7 +130,7 @@ def test_what_comes_late_from_before_the_move_is_still_the_former_tenants(town):
 
 def test_bills_and_releases_end_and_begin_at_the_move(town, bench, tmp_path):
     for account, start, end in ((town.me.account, MARCH, APRIL), (NEW, APRIL, APRIL + 30 * DAY)):
-        town.store.keep_bill(Bill(account, start, end, 5, 0, 8, 0, "released"), [], b"{}")
+        keep_bill(town.store, Bill(account, start, end, 5, 0, 8, 0, "released"), [], b"{}")
     holder = bench.holder(tmp_path, now=MARCH + DAY)
     holder.load(bench.north.load(MARCH, range(METERS)))
     holder.clock.now = APRIL + 3600

@@ -13,7 +13,8 @@ from mdms.billing import BillSum
 from mdms.errors import CannotStart
 from mdms.portal import challenges
 from mdms.portal import rows as rows_module
-from mdms.store import Bill
+from mdms.records.bills import Bill, keep_bill
+from mdms.records.sealed import keep_envelopes
 from mdms.tables import detail_rows
 from protocol import logins
 from protocol.documents import DocumentError, from_base64url, parse, sign, to_base64url
@@ -112,7 +113,7 @@ def test_an_account_that_does_not_exist_is_answered_alike(pages):
 
 
 def test_an_envelope_of_before_public_keys_is_no_account_and_no_error(pages):
-    pages.store.keep_envelopes({STRANGER: sign(pages.bench.operator, ENVELOPE, DEPLOYMENT, b'{"pseudonym": "x"}')})
+    keep_envelopes(pages.store, {STRANGER: sign(pages.bench.operator, ENVELOPE, DEPLOYMENT, b'{"pseudonym": "x"}')})
     assert pages.ask_challenge(pages.client(), STRANGER).status_code == 200
 
 
@@ -144,7 +145,7 @@ def test_answering_is_slowed_down(pages):
 
 def test_another_customers_objects_do_not_exist(pages):
     pages.ingest(pages.other.segment([pages.other.row(MARCH + 60, 1)]))
-    pages.store.keep_bill(Bill(pages.other.account, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"{}")
+    keep_bill(pages.store, Bill(pages.other.account, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"{}")
     client = pages.as_customer(pages.me)
     for account in (pages.other.account, STRANGER, pseudonym("south", 0), "x", "%00", "..%2f" + pages.other.account):
         for name in ("rows", "envelope", "bills", "releases", "detail"):
@@ -272,9 +273,9 @@ def test_bills_are_the_customers_own_with_their_price(pages):
     for account, energy in ((pages.me.account, 1_000_000_000), (pages.other.account, 7)):
         sums = (BillSum(0, (("all", 248),), 248, 245, energy, 5),)
         bill = Bill(account, MARCH, MARCH + 31 * DAY, energy, 5, 248, 3, "released", adjusted=1, sums=sums)
-        pages.store.keep_bill(bill, [], b"{}")
+        keep_bill(pages.store, bill, [], b"{}")
     refused = Bill(pages.me.account, MARCH + 31 * DAY, MARCH + 61 * DAY, None, None, 0, 0, "no_energy")
-    pages.store.keep_bill(refused, [], b"{}")
+    keep_bill(pages.store, refused, [], b"{}")
     answer = pages.as_customer(pages.me).get(f"/portal/accounts/{pages.me.account}/bills.json").get_json()
     assert answer["tariff"] == "house version 1: all EUR 0.3125 per imported kWh"
     # A period without energy costs its standing charge, of which this tariff has none.

@@ -7,7 +7,9 @@ from mdms_bench import DAY, INTERVAL, MARCH, pseudonym
 
 from mdms.billing import BillSum
 from mdms.reasons import WORDS, words
-from mdms.store import Bill, LoadRelease
+from mdms.records.bills import Bill, keep_bill
+from mdms.records.loads import LoadRelease, keep_load_release
+from mdms.records.sealed import envelope_of
 from protocol.documents import to_base64url
 
 LOADS = "/supplier/neighbourhoods/north/loads.json"
@@ -18,7 +20,7 @@ def report(pages, start, contributors=12, status="released", import_mwh=900_000,
     pages.ingest(pages.bench.north.load(start, range(contributors)))
     if status:
         sums = (import_mwh, export_mwh) if status == "released" else (None, None)
-        pages.store.keep_load_release(LoadRelease("north", start, contributors, 12, status, *sums), b"the answer")
+        keep_load_release(pages.store, LoadRelease("north", start, contributors, 12, status, *sums), b"the answer")
 
 
 @pytest.fixture
@@ -90,8 +92,8 @@ def test_a_bill_has_its_energy_price_amount_and_marks(pages):
     end = MARCH + 31 * DAY
     sums = (BillSum(0, (("all", 248),), 248, 245, 123_456_789, 5_000_000),)
     bill = Bill(pages.me.account, MARCH, end, 123_456_789, 5_000_000, 248, 3, "released", adjusted=2, sums=sums)
-    pages.store.keep_bill(bill, [], b"x")
-    pages.store.keep_bill(Bill(pages.other.account, MARCH, end, None, None, 2, 0, "period_too_short"), [], b"x")
+    keep_bill(pages.store, bill, [], b"x")
+    keep_bill(pages.store, Bill(pages.other.account, MARCH, end, None, None, 2, 0, "period_too_short"), [], b"x")
     page = pages.signed_in("sue").get("/supplier/bills").text
     for text in (
         pages.me.account,
@@ -112,7 +114,7 @@ def test_bills_of_a_period_come_in_pages(pages, monkeypatch):
     monkeypatch.setattr("mdms.supplier.bill_pages.BILLS_A_PAGE", 5)
     names = sorted(pseudonym("north", meter) for meter in range(12))
     for name in names:
-        pages.store.keep_bill(Bill(name, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"x")
+        keep_bill(pages.store, Bill(name, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"x")
     client, seen, after = pages.signed_in("sue"), [], ""
     for _ in range(3):
         page = client.get("/supplier/bills", query_string={"after": after}).text
@@ -125,15 +127,15 @@ def test_bills_of_a_period_come_in_pages(pages, monkeypatch):
     "query", [{"period": "x"}, {"period": "0-1"}, {"after": "\0" * 30}, {"after": "é' OR 1=1"}, {"period": "\0"}]
 )
 def test_strange_questions_about_bills_are_no_error(pages, query):
-    pages.store.keep_bill(Bill(pages.me.account, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"x")
+    keep_bill(pages.store, Bill(pages.me.account, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"x")
     assert pages.signed_in("sue").get("/supplier/bills", query_string=query).status_code in (200, 404)
 
 
 def test_the_supplier_never_receives_a_row_an_envelope_or_an_answer(day):
     rows = [day.me.row(MARCH + at * 60, 1000 + at) for at in range(1, 9)]
     day.ingest(day.me.segment(rows))
-    day.store.keep_bill(Bill(day.me.account, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"the answer")
-    envelope = json.loads(day.store.envelope_of(day.me.account).content_bytes())
+    keep_bill(day.store, Bill(day.me.account, MARCH, MARCH + DAY, 1, 1, 8, 0, "released"), [], b"the answer")
+    envelope = json.loads(envelope_of(day.store, day.me.account).content_bytes())
     canaries = [b"the answer", envelope["sealed_root"].encode(), envelope["public_key"].encode()]
     for row in rows:
         canaries += [row, row.hex().encode(), to_base64url(row).encode(), row[37:53], row[37:53].hex().encode()]

@@ -15,6 +15,9 @@ import pytest
 from database_bench import database_url
 from mdms_bench import MARCH, METERS, energy
 
+from mdms.records.bills import decided_bills
+from mdms.records.loads import decided_loads
+from mdms.records.windows import unbilled_windows
 from mdms.store import Store
 from protocol.reports import Batch
 
@@ -128,12 +131,12 @@ def test_a_signed_report_becomes_a_released_sum(bench, north, tmp_path, start):
     assert conductor.settle("keyholder", day)
     assert conductor.settle("worker", day)
     store = Store(database_url(tmp_path))
-    [load] = store.loads()
+    [load] = decided_loads(store)
     assert (load.status, load.contributors, load.expected) == ("released", METERS, METERS)
     assert (load.import_mwh, load.export_mwh) == (sum(map(energy, range(METERS))), 7)
-    [bill] = store.bills()
+    [bill] = decided_bills(store)
     assert (bill.status, bill.windows, bill.import_mwh) == ("released", 8, 8)
-    assert list(store.unbilled_windows()) == []
+    assert list(unbilled_windows(store)) == []
     store.close()
     conductor.say("worker", {"quit": True})
     conductor.say("keyholder", {"quit": True})
@@ -172,8 +175,8 @@ def test_a_key_holder_that_is_killed_delays_and_loses_nothing(bench, north, tmp_
     worker.said("releases wait")
     start("keyholder", keyholder).said("key holder ready")
     store = Store(database_url(tmp_path))
-    wait_for(lambda: len(list(store.loads())) == 2)
-    assert [load.status for load in store.loads()] == ["too_late", "released"]
+    wait_for(lambda: len(list(decided_loads(store))) == 2)
+    assert [load.status for load in decided_loads(store)] == ["too_late", "released"]
     store.close()
     assert worker.stop() == web.stop() == 0
 

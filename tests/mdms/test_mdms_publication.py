@@ -182,12 +182,16 @@ def test_what_was_released_before_there_were_proofs_is_counted_and_left_out(util
 
 def test_what_is_missing_is_named(utility, tmp_path, monkeypatch):
     for question, answer, reason in (
-        ("reports_named", lambda names: iter([]), "29 reports of released sums are not in the database"),
-        ("release_batches", lambda names: {}, "is not in the database"),
-        ("release_batches", lambda names: dict.fromkeys(names, Document("x", "", "", "")), "not a release batch"),
+        ("reports_named", lambda store, names: iter([]), "29 reports of released sums are not in the database"),
+        ("release_batches_named", lambda store, names: {}, "is not in the database"),
+        (
+            "release_batches_named",
+            lambda store, names: dict.fromkeys(names, Document("x", "", "", "")),
+            "not a release batch",
+        ),
     ):
         with monkeypatch.context() as broken:
-            broken.setattr(utility.store, question, answer)
+            broken.setattr(publication, question, answer)
             with pytest.raises(CannotPublish, match=reason):
                 utility.publish(tmp_path / "out")
         assert not (tmp_path / "out").exists()

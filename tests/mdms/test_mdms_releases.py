@@ -8,11 +8,15 @@ from database_bench import database_url
 from mdms_bench import APRIL, DAY, DEPLOYMENT, INTERVAL, MARCH, METERS, ManualClock, energy, pseudonym
 from sqlalchemy.exc import OperationalError
 
-from mdms import asking
+from mdms import asking, releases
 from mdms.ingest.admission import admit
 from mdms.ingest.judgement import judge
 from mdms.keyholder.client import KeyHolderUnavailable
 from mdms.keyholder.messages import release_request
+from mdms.records.bills import decided_bills, keep_bill
+from mdms.records.documents import release_batches_named
+from mdms.records.loads import decided_loads
+from mdms.records.windows import unbilled_windows
 from mdms.releases import ReleaseWorker
 from mdms.store import Store
 from protocol import wire
@@ -76,10 +80,11 @@ def test_each_load_gets_its_decision_once(utility, north):
     utility.receive(*(north.load(MARCH + at * INTERVAL) for at in range(4)))
     utility.receive(north.load(MARCH + 4 * INTERVAL, contributors=range(9)))
     assert utility.settle(MARCH + 5 * INTERVAL)
-    statuses = [load.status for load in utility.store.loads()]
+    statuses = [load.status for load in decided_loads(utility.store)]
     assert statuses == ["released"] * 4 + ["too_few_contributors"]
-    assert {load.import_mwh for load in utility.store.loads("north")} == {sum(map(energy, range(METERS))), None}
-    assert list(utility.store.loads("south")) == []
+    told = {load.import_mwh for load in decided_loads(utility.store, "north")}
+    assert told == {sum(map(energy, range(METERS))), None}
+    assert list(decided_loads(utility.store, "south")) == []
     asked = len(utility.line.asked)
     assert utility.settle(MARCH + 5 * INTERVAL)
     assert len(utility.line.asked) == asked + 1, "only the policy is asked for again"
@@ -88,7 +93,7 @@ def test_each_load_gets_its_decision_once(utility, north):
 def test_a_load_whose_interval_is_not_over_waits(utility, north):
     utility.receive(north.load())
     assert utility.settle(MARCH + INTERVAL - 1)
-    assert list(utility.store.loads()) == []
+    assert list(decided_loads(utility.store)) == []
 
 
 def test_a_key_holder_whose_clock_is_behind_is_asked_again(utility, north):
@@ -96,55 +101,55 @@ def test_a_key_holder_whose_clock_is_behind_is_asked_again(utility, north):
     utility.holder.clock.now = MARCH
     assert not utility.worker.settle(MARCH + INTERVAL)
     assert utility.settle(MARCH + INTERVAL)
-    assert [load.status for load in utility.store.loads()] == ["released"]
+    assert [load.status for load in decided_loads(utility.store)] == ["released"]
 
 
 def test_a_load_that_comes_days_late_gets_its_refusal(utility, north):
     utility.receive(north.load())
     assert utility.settle(MARCH + 3 * DAY)
-    assert [load.status for load in utility.store.loads()] == ["too_late"]
+    assert [load.status for load in decided_loads(utility.store)] == ["too_late"]
 
 
 def test_a_bill_is_asked_for_when_its_period_is_over_and_complete(utility, north):
     day = north.windows(MARCH, MARCH + DAY)
     utility.receive(*day[:-1])
     assert utility.settle(MARCH + DAY)
-    assert list(utility.store.bills()) == []
+    assert list(decided_bills(utility.store)) == []
     utility.receive(day[-1])
     assert utility.settle(MARCH + DAY - 1)
-    assert list(utility.store.bills()) == []
-    assert len(list(utility.store.unbilled_windows())) == 8
+    assert list(decided_bills(utility.store)) == []
+    assert len(list(unbilled_windows(utility.store))) == 8
     assert utility.settle(MARCH + DAY)
-    [bill] = utility.store.bills()
+    [bill] = decided_bills(utility.store)
     assert (bill.pseudonym, bill.period_start, bill.period_end) == (pseudonym("north", 0), MARCH, MARCH + DAY)
     assert (bill.status, bill.import_mwh, bill.export_mwh, bill.windows, bill.estimated) == ("released", 8, 0, 8, 0)
-    assert list(utility.store.unbilled_windows()) == []
+    assert list(unbilled_windows(utility.store)) == []
 
 
 def test_several_periods_that_became_complete_at_once_are_billed_in_order(utility, north):
     utility.receive(*north.windows(MARCH + DAY, MARCH + 3 * DAY))
     assert utility.settle(MARCH + 3 * DAY)
-    assert list(utility.store.bills()) == [], "a later period waits for the earlier one"
+    assert list(decided_bills(utility.store)) == [], "a later period waits for the earlier one"
     utility.receive(*north.windows(MARCH, MARCH + DAY))
     assert utility.settle(MARCH + 3 * DAY)
-    assert [bill.import_mwh for bill in utility.store.bills()] == [8, 8, 8]
+    assert [bill.import_mwh for bill in decided_bills(utility.store)] == [8, 8, 8]
 
 
 def test_a_period_without_energy_is_done_with(utility, north):
     empty = range(MARCH, MARCH + DAY, WINDOW_S)
     utility.receive(*north.windows(MARCH, MARCH + 2 * DAY, empty=empty))
     assert utility.settle(MARCH + 2 * DAY)
-    first, second = utility.store.bills()
+    first, second = decided_bills(utility.store)
     assert (first.status, first.import_mwh, first.windows) == ("no_energy", None, 0)
     assert (second.status, second.import_mwh, second.windows) == ("released", 8, 8)
-    assert [span.register_to - span.register_from for span in utility.store.unbilled_windows()] == [0] * 8
+    assert [span.register_to - span.register_from for span in unbilled_windows(utility.store)] == [0] * 8
 
 
 def test_windows_in_which_intervals_are_missing_are_counted_as_estimated(utility, north):
     day = north.windows(MARCH + WINDOW_S, MARCH + DAY)
     utility.receive(north.window(MARCH, present=3), *day)
     assert utility.settle(MARCH + DAY)
-    [bill] = utility.store.bills()
+    [bill] = decided_bills(utility.store)
     assert (bill.windows, bill.estimated) == (8, 1)
 
 
@@ -152,7 +157,7 @@ def test_a_meter_that_measures_apparent_power_only_gets_bills_that_say_estimate(
     day = north.windows(MARCH + WINDOW_S, MARCH + DAY)
     utility.receive(north.window(MARCH, quality=wire.APPARENT_ONLY), *day)
     assert utility.settle(MARCH + DAY)
-    [bill] = utility.store.bills()
+    [bill] = decided_bills(utility.store)
     assert (bill.windows, bill.estimated) == (8, 1)
 
 
@@ -160,8 +165,8 @@ def test_windows_of_an_impossible_bill_stay_unbilled_and_enter_no_other(utility,
     day = north.windows(MARCH + WINDOW_S, MARCH + 2 * DAY)
     utility.receive(north.window(MARCH, import_mwh=10**12), *day)
     assert utility.settle(MARCH + 2 * DAY)
-    assert [bill.status for bill in utility.store.bills()] == ["not_releasable", "released"]
-    unbilled = [window.window_start for window in utility.store.unbilled_windows()]
+    assert [bill.status for bill in decided_bills(utility.store)] == ["not_releasable", "released"]
+    unbilled = [window.window_start for window in unbilled_windows(utility.store)]
     assert unbilled == list(range(MARCH, MARCH + DAY, WINDOW_S))
 
 
@@ -169,10 +174,10 @@ def test_a_key_holder_that_is_away_delays_and_loses_nothing(utility, north):
     utility.receive(north.load(), *north.windows(MARCH, MARCH + DAY))
     utility.line.cut = "before"
     assert not utility.settle(MARCH + DAY)
-    assert list(utility.store.loads()) == list(utility.store.bills()) == []
+    assert list(decided_loads(utility.store)) == list(decided_bills(utility.store)) == []
     utility.line.cut = None
     assert utility.settle(MARCH + DAY)
-    assert len(list(utility.store.loads())) == len(list(utility.store.bills())) == 1
+    assert len(list(decided_loads(utility.store))) == len(list(decided_bills(utility.store))) == 1
 
 
 def test_an_answer_that_is_lost_on_the_way_is_repeated(utility, north):
@@ -190,8 +195,8 @@ def test_an_answer_that_is_lost_on_the_way_is_repeated(utility, north):
     for _ in range(10):
         if utility.settle(MARCH + DAY):
             break
-    assert [load.status for load in utility.store.loads()] == ["released"]
-    assert [bill.status for bill in utility.store.bills()] == ["released"]
+    assert [load.status for load in decided_loads(utility.store)] == ["released"]
+    assert [bill.status for bill in decided_bills(utility.store)] == ["released"]
     assert len(utility.holder.log_lines()) == 2
 
 
@@ -202,16 +207,14 @@ def test_a_worker_killed_between_answer_and_store_loses_nothing(bench, north, tm
     def killed(*_):
         raise KeyboardInterrupt
 
-    for name in ("keep_load_release", "keep_bill"):
-        real = getattr(utility.store, name)
-        setattr(utility.store, name, killed)
-        with pytest.raises(KeyboardInterrupt):
+    for module, name in ((releases, "keep_load_release"), (asking, "keep_bill")):
+        with pytest.MonkeyPatch.context() as broken, pytest.raises(KeyboardInterrupt):
+            broken.setattr(module, name, killed)
             utility.settle(MARCH + DAY)
-        setattr(utility.store, name, real)
         utility.restart_worker()
     assert utility.settle(MARCH + DAY)
-    [load] = utility.store.loads()
-    [bill] = utility.store.bills()
+    [load] = decided_loads(utility.store)
+    [bill] = decided_bills(utility.store)
     assert (load.status, bill.status, bill.import_mwh) == ("released", "released", 8)
     utility.close()
 
@@ -220,21 +223,21 @@ def test_a_store_put_back_to_yesterday_gets_the_same_decisions_again(utility, be
     sent = [north.load(), *north.windows(MARCH, MARCH + 2 * DAY)]
     utility.receive(*sent)
     assert utility.settle(MARCH + 2 * DAY)
-    before = list(utility.store.loads()), list(utility.store.bills())
+    before = list(decided_loads(utility.store)), list(decided_bills(utility.store))
     utility.store.close()
     utility.store = Store(database_url(tmp_path, "restored"))
     utility.restart_worker()
     utility.receive(*sent)
     assert utility.settle(MARCH + 2 * DAY)
-    assert (list(utility.store.loads()), list(utility.store.bills())) == before
+    assert (list(decided_loads(utility.store)), list(decided_bills(utility.store))) == before
 
 
 def test_a_decision_stored_twice_is_stored_once(utility, north):
     utility.receive(*north.windows(MARCH, MARCH + DAY))
     assert utility.settle(MARCH + DAY)
-    [bill] = utility.store.bills()
-    utility.store.keep_bill(bill, range(MARCH, MARCH + DAY, WINDOW_S), b"again")
-    assert list(utility.store.bills()) == [bill]
+    [bill] = decided_bills(utility.store)
+    keep_bill(utility.store, bill, range(MARCH, MARCH + DAY, WINDOW_S), b"again")
+    assert list(decided_bills(utility.store)) == [bill]
 
 
 def test_a_bill_that_the_key_holder_holds_back_does_not_stop_the_rest(utility, north):
@@ -244,7 +247,7 @@ def test_a_bill_that_the_key_holder_holds_back_does_not_stop_the_rest(utility, n
         utility.holder.state.spend_windows(pseudonym("north", 0), [MARCH - WINDOW_S], "another time")
         utility.holder.state.spend_windows(pseudonym("north", 1), [MARCH], "another time")
     assert utility.settle(MARCH + DAY)
-    assert {bill.status for bill in utility.store.bills()} == {"released", "window_spent"}
+    assert {bill.status for bill in decided_bills(utility.store)} == {"released", "window_spent"}
 
 
 def test_a_database_that_is_busy_delays_and_loses_nothing(utility, north, monkeypatch):
@@ -254,10 +257,10 @@ def test_a_database_that_is_busy_delays_and_loses_nothing(utility, north, monkey
         raise OperationalError("insert", {}, Exception("database is locked"))
 
     with monkeypatch.context() as broken:
-        broken.setattr(utility.store, "keep_load_release", busy)
+        broken.setattr(releases, "keep_load_release", busy)
         assert not utility.settle(MARCH + DAY)
     assert utility.settle(MARCH + DAY)
-    assert [load.status for load in utility.store.loads()] == ["released"]
+    assert [load.status for load in decided_loads(utility.store)] == ["released"]
 
 
 class Ticks(ManualClock):
@@ -291,7 +294,7 @@ def test_a_tick_is_settled_when_everything_due_has_its_decision(utility, north):
     utility.line.ask = unsteady
     utility.worker.run(clock)
     assert clock.done == [MARCH, MARCH + INTERVAL, MARCH + DAY]
-    assert len(list(utility.store.loads())) == len(list(utility.store.bills())) == 1
+    assert len(list(decided_loads(utility.store))) == len(list(decided_bills(utility.store))) == 1
 
 
 def test_a_worker_that_is_told_to_stop_stops(utility, north):
@@ -308,9 +311,9 @@ def test_monthly_bills_follow_the_calendar(bench, north, tmp_path):
     utility = Utility(bench, tmp_path, bench.policy("month"))
     utility.receive(*north.windows(MARCH, APRIL))
     assert utility.settle(APRIL - 1)
-    assert list(utility.store.bills()) == []
+    assert list(decided_bills(utility.store)) == []
     assert utility.settle(APRIL)
-    [bill] = utility.store.bills()
+    [bill] = decided_bills(utility.store)
     assert (bill.status, bill.windows) == ("released", 248)
     utility.close()
 
@@ -334,10 +337,10 @@ def test_a_day_goes_through_in_few_questions(utility, north):
         *(("items", 64), ("release", 1), ("items", 6), ("release", 1)),
         *(("items", 3), ("release", 1)),
     ]
-    assert {load.status for load in utility.store.loads()} == {"released"}
-    assert len({load.batch for load in utility.store.loads()}) == 2
-    assert [bill.import_mwh for bill in utility.store.bills()] == [8, 8, 8]
-    assert len({bill.batch for bill in utility.store.bills()}) == 1
+    assert {load.status for load in decided_loads(utility.store)} == {"released"}
+    assert len({load.batch for load in decided_loads(utility.store)}) == 2
+    assert [bill.import_mwh for bill in decided_bills(utility.store)] == [8, 8, 8]
+    assert len({bill.batch for bill in decided_bills(utility.store)}) == 1
 
 
 def test_a_request_is_no_longer_than_the_key_holder_takes(utility, north, monkeypatch):
@@ -345,7 +348,7 @@ def test_a_request_is_no_longer_than_the_key_holder_takes(utility, north, monkey
     for meter in range(5):
         utility.receive(*north.windows(MARCH, MARCH + 2 * DAY, meter))
     assert utility.settle(MARCH + 2 * DAY)
-    assert len(list(utility.store.bills())) == 10
+    assert len(list(decided_bills(utility.store))) == 10
     questions = [message for message in utility.line.asked if b'"items"' in message]
     assert 3 < len(questions) <= 10
     assert all(len(message) < 40_000 for message in questions)
@@ -370,17 +373,15 @@ def test_a_proof_is_stored_before_what_it_proves(bench, north, tmp_path):
     def killed(*_):
         raise KeyboardInterrupt
 
-    for name in ("keep_release_batch", "keep_load_release"):
-        real = getattr(utility.store, name)
-        setattr(utility.store, name, killed)
-        with pytest.raises(KeyboardInterrupt):
+    for module, name in ((asking, "keep_release_batch"), (releases, "keep_load_release")):
+        with pytest.MonkeyPatch.context() as broken, pytest.raises(KeyboardInterrupt):
+            broken.setattr(module, name, killed)
             utility.settle(MARCH + DAY)
-        setattr(utility.store, name, real)
-        assert list(utility.store.loads()) == []
+        assert list(decided_loads(utility.store)) == []
         utility.restart_worker()
     assert utility.settle(MARCH + DAY)
-    decided = [*utility.store.loads(), *utility.store.bills()]
-    documents = utility.store.release_batches([decision.batch for decision in decided])
+    decided = [*decided_loads(utility.store), *decided_bills(utility.store)]
+    documents = release_batches_named(utility.store, [decision.batch for decision in decided])
     for decision in decided:
         batch = open_batch(documents[decision.batch], DEPLOYMENT, bench.log_key.public_key())
         assert batch.items[0].import_mwh == decision.import_mwh
@@ -390,7 +391,7 @@ def test_a_proof_is_stored_before_what_it_proves(bench, north, tmp_path):
 def test_another_proof_than_the_one_that_was_asked_for_is_not_taken(utility, north):
     utility.receive(north.load())
     assert utility.settle(MARCH + INTERVAL)
-    _, other = utility.line.ask(release_request(next(utility.store.loads()).batch))
+    _, other = utility.line.ask(release_request(next(decided_loads(utility.store)).batch))
     utility.receive(north.load(MARCH + INTERVAL))
     real = utility.line.ask
     for lie in (other, {"status": "release", "release": {}}, {"status": "unknown_release"}):
@@ -401,10 +402,10 @@ def test_another_proof_than_the_one_that_was_asked_for_is_not_taken(utility, nor
 
         utility.line.ask = lying
         assert not utility.settle(MARCH + 2 * INTERVAL)
-        assert len(list(utility.store.loads())) == 1
+        assert len(list(decided_loads(utility.store))) == 1
     utility.line.ask = real
     assert utility.settle(MARCH + 2 * INTERVAL)
-    assert [load.status for load in utility.store.loads()] == ["released"] * 2
+    assert [load.status for load in decided_loads(utility.store)] == ["released"] * 2
 
 
 def test_what_was_decided_before_there_were_proofs_keeps_its_answer(utility, north, monkeypatch):
@@ -421,7 +422,7 @@ def test_what_was_decided_before_there_were_proofs_keeps_its_answer(utility, nor
 
     utility.line.ask = old
     assert utility.settle(MARCH + INTERVAL)
-    [load] = utility.store.loads()
+    [load] = decided_loads(utility.store)
     assert (load.status, load.batch) == ("released", None)
 
 
@@ -441,7 +442,7 @@ def test_a_key_holder_that_answers_nonsense_is_asked_again(utility, north):
         assert not utility.settle(MARCH + INTERVAL)
     utility.line.ask = real
     assert utility.settle(MARCH + INTERVAL)
-    assert [load.status for load in utility.store.loads()] == ["released"]
+    assert [load.status for load in decided_loads(utility.store)] == ["released"]
 
 
 @pytest.mark.parametrize("limit", ["MAX_DOCUMENTS", "MOST_BYTES_OF_A_BILL"])
@@ -450,9 +451,9 @@ def test_a_bill_that_no_request_can_carry_is_held_back_alone(utility, north, mon
     monkeypatch.setattr(asking, limit, 7 if limit == "MAX_DOCUMENTS" else sum(sizes) - 1)
     utility.receive(*north.windows(MARCH, MARCH + DAY), north.load())
     assert utility.settle(MARCH + DAY)
-    assert [load.status for load in utility.store.loads()] == ["released"]
-    assert list(utility.store.bills()) == []
+    assert [load.status for load in decided_loads(utility.store)] == ["released"]
+    assert list(decided_bills(utility.store)) == []
     assert "bill held back" in capsys.readouterr().out
     monkeypatch.undo()
     assert utility.settle(MARCH + DAY)
-    assert [bill.status for bill in utility.store.bills()] == ["released"]
+    assert [bill.status for bill in decided_bills(utility.store)] == ["released"]

@@ -17,10 +17,10 @@ from mdms.errors import ConfigError
 from mdms.keyholder.messages import PERIOD_TOO_SHORT
 from mdms.pricing import Pricing
 from mdms.reasons import WORDS
+from mdms.records.bills import Bill, keep_bill
 from mdms.statements.contents import statement
 from mdms.statements.paper import paper
 from mdms.statements.texts import FOLDER, load_texts
-from mdms.store import Bill
 
 BATCHES = ("ab" * 32, "cd" * 32)
 CHARGED = {"standing_micro": 250_000, "tax_ppm": 190_000}
@@ -166,7 +166,7 @@ def test_every_language_has_every_text_with_the_same_facts():
 def billed(pages):
     sums = (BillSum(0, (("all", 248),), 248, 245, 123_456_789, 0, BATCHES[0]),)
     for customer in (pages.me, pages.other):
-        pages.store.keep_bill(bill_of(customer.account, sums=sums), [], b"the answer")
+        keep_bill(pages.store, bill_of(customer.account, sums=sums), [], b"the answer")
     return pages
 
 
@@ -230,7 +230,7 @@ def test_language_and_currency_are_settings(make_pages, bench, tmp_path):
     write_tariffs(tmp_path / "tariffs", bench.operator, flat(currency="CHF"))
     pages.app = create_app(load_mdms_config(tmp_path / "mdms.toml"))
     pages.store = pages.app.extensions["hushmeter_store"]
-    pages.store.keep_bill(bill_of(pages.me.account, sums=(BillSum(0, (("all", 8),), 8, 8, 10**8, 0),)), [], b"x")
+    keep_bill(pages.store, bill_of(pages.me.account, sums=(BillSum(0, (("all", 8),), 8, 8, 10**8, 0),)), [], b"x")
     page = pages.signed_in("sue").get(suppliers(pages.me)).text
     assert "Stromrechnung" in page
     assert 'lang="de"' in page

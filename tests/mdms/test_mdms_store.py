@@ -12,6 +12,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from mdms.errors import CannotStart
 from mdms.ingest.admission import admit
 from mdms.ingest.judgement import judge
+from mdms.records.sealed import envelope_of, keep_envelopes
 from mdms.store import Store
 from mdms.tables import metadata
 from protocol.documents import sign
@@ -61,10 +62,10 @@ def test_an_envelope_is_given_back_as_it_was_signed(store, bench):
     me = pseudonym("north", 0)
     first = sign(bench.operator, ENVELOPE, DEPLOYMENT, b"sealed")
     newer = sign(bench.operator, ENVELOPE, DEPLOYMENT, b"sealed anew")
-    assert store.envelope_of(me) is None
+    assert envelope_of(store, me) is None
     for document in (first, newer):
-        store.keep_envelopes({me: document})
-        assert store.envelope_of(me) == document
+        keep_envelopes(store, {me: document})
+        assert envelope_of(store, me) == document
 
 
 def test_uploads_at_the_same_time_are_each_decided_once(store, url, bench, north):

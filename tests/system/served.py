@@ -13,7 +13,9 @@ from database_bench import database_url
 from mdms_bench import K
 from pages_bench import Customer, add_users, configure_pages
 
-from mdms.store import Bill, LoadRelease, Store
+from mdms.records.bills import Bill, keep_bill
+from mdms.records.loads import LoadRelease, keep_load_release
+from mdms.store import Store
 from protocol import reports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,9 +70,9 @@ class Served:
         self.ingest(street.load(start, range(contributors), **({"ciphertext": None} if small else {})))
         status = status or ("too_few_contributors" if small else "released")
         sums = (import_mwh, export_mwh) if status == "released" else (None, None)
-        self.store.keep_load_release(LoadRelease(street.name, start, contributors, 12, status, *sums), b"{}")
+        keep_load_release(self.store, LoadRelease(street.name, start, contributors, 12, status, *sums), b"{}")
 
     def bill(self, account, start, end, import_mwh, export_mwh=0, windows=248, estimated=0):
-        self.store.keep_bill(
-            Bill(account, start, end, import_mwh, export_mwh, windows, estimated, "released"), [], b"{}"
+        keep_bill(
+            self.store, Bill(account, start, end, import_mwh, export_mwh, windows, estimated, "released"), [], b"{}"
         )

@@ -20,8 +20,8 @@ from year import minute_mwh, store_minutes
 
 from mdms.billing import BillSum
 from mdms.billing.money import cost
+from mdms.records.bills import Bill, keep_bill
 from mdms.releases import ReleaseWorker
-from mdms.store import Bill
 from protocol.documents import parse
 from protocol.envelopes import Envelope
 from protocol.tariffs import sign_tariff, tariff_id
@@ -95,7 +95,7 @@ def test_a_bill_is_checked_against_the_own_rows(page, served, tmp_path, off_mwh,
     sums = (BillSum(0, (("all", 248),), 248, 248, whole, 0),)
     end = MARCH + DAYS * DAY
     bill = Bill(served.me.account, MARCH, end, whole, 0, 248, 0, "released", adjusted=adjusted, sums=sums)
-    served.store.keep_bill(bill, [], b"{}")
+    keep_bill(served.store, bill, [], b"{}")
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: count(page) == len(imports))
     check_bill(page)

@@ -9,7 +9,7 @@ from mdms_bench import DAY, INTERVAL, MARCH
 from pages_bench import PASSWORD, Customer
 from portal_page import count, mwh, sign_in
 
-from mdms.store import Bill
+from mdms.records.bills import Bill, keep_bill
 from protocol.documents import to_base64url
 from protocol.envelopes import fingerprint
 
@@ -349,7 +349,7 @@ def test_the_tour_goes_around_and_ends_where_it_began(page, served, tmp_path):
 def test_script_in_what_the_customer_sees_is_shown_as_text(page, served, tmp_path):
     served.bill(served.me.account, MARCH, MARCH + DAY, 5)
     odd = Bill(served.me.account, MARCH + DAY, MARCH + 2 * DAY, None, None, 0, 0, HOSTILE[:32])
-    served.store.keep_bill(odd, [], b"")
+    keep_bill(served.store, odd, [], b"")
     seal_day(served, 1)
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: HOSTILE[:32] in page.text("#bills"))
