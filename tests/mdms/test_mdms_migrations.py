@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def url(tmp_path):
-    return database_url(tmp_path)
+    return database_url(tmp_path, empty=True)
 
 
 def test_the_migrations_make_exactly_the_tables_of_today(url):
