@@ -48,6 +48,11 @@ export class Mine {
     this.#drawSoon();
   }
 
+  /** Show what the worker has been told of prices: they may come after the rows. */
+  reprice() {
+    this.#drawSoon();
+  }
+
   /** Show how far opening has come: `left` rows are still to be fetched. */
   progress(left) {
     const whole = this.#state.opened + left;

@@ -136,7 +136,10 @@ function show(keys, envelopes, zone, own) {
   worker.addEventListener("message", ({ data }) => data.answer === undefined && mine.take(data));
   worker.addEventListener("error", () => mine.tell("Something went wrong while opening rows: load the page again."));
   fetchRows(own, (rows) => worker.postMessage({ rows }, [rows.buffer]), (left) => mine.progress(left), (text) => mine.tell(text));
-  const tariffs = async () => worker.postMessage({ prices: (await ask(`${own}tariffs.json`)).tariffs });
+  const tariffs = async () => {
+    worker.postMessage({ prices: (await ask(`${own}tariffs.json`)).tariffs });
+    mine.reprice();
+  };
   keepAsking(tariffs, () => {}, { every: TARIFFS_MS });
   const check = async (bill, upTo) => {
     const proof = bill.proof && (await ask(bill.proof).catch(() => null));

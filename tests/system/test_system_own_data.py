@@ -105,35 +105,58 @@ def test_a_bill_is_checked_against_the_own_rows(page, served, tmp_path, off_mwh,
     assert cells[2] == f"{sum(imports) / 1e6:.3f}"
 
 
-NOWHERE = """
+# The tariffs come when the rows have been drawn; `spoil` changes their text.
+LATE_TARIFFS = """
 const fetched = window.fetch.bind(window);
+const drawn = () => Number(document.getElementById("opened").dataset.count ?? 0) > 0;
+const spoil = %s;
 window.fetch = async (url, ...rest) => {
   const answer = await fetched(url, ...rest);
   if (!/tariffs\\.json/.test(String(url))) return answer;
-  const body = (await answer.text()).replace(/"zone":\\s*"[^"]*"/g, '"zone": "No/Where"');
-  return new Response(body, { status: answer.status, headers: { "Content-Type": "application/json" } });
+  const text = await answer.text();
+  while (!drawn()) await new Promise((resolve) => setTimeout(resolve, 50));
+  return new Response(spoil(text), { status: answer.status, headers: { "Content-Type": "application/json" } });
 };
 """
 
 
-def test_what_cannot_be_added_up_is_told_and_the_rest_goes_on(page, served, tmp_path):
+@pytest.fixture
+def late_tariffs(page):
+    """A function: from now on a page's tariffs come behind its rows, changed by a function of JavaScript."""
+    added = []
+
+    def change(spoil):
+        source = {"source": LATE_TARIFFS % spoil}
+        added.append(page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source))
+
+    yield change
+    for script in added:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def test_a_tariff_that_comes_after_the_rows_prices_them(page, served, tmp_path, late_tariffs):
+    imports = store_minutes(served, served.me, MARCH, 1440)
+    late_tariffs("(text) => text")
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    euros = sum(imports) / 1e6 * flat().bands[0].import_micro_per_kwh / 1e6
+    page.wait(lambda: page.text("#cost") == f"€{euros:.2f}", f"not €{euros:.2f}")
+
+
+def test_what_cannot_be_added_up_is_told_and_the_rest_goes_on(page, served, tmp_path, late_tariffs):
     """A tariff in a time zone that no browser has: no cost can be told, and no band compared."""
     imports = store_minutes(served, served.me, MARCH, 1440)
     sums = (BillSum(0, (("all", 8),), 8, 8, sum(imports), 0),)
     tariff = tariff_id(sign_tariff(served.bench.operator, DEPLOYMENT, flat()), DEPLOYMENT)
     bill = Bill(served.me.account, MARCH, MARCH + DAY, sum(imports), 0, 8, 0, "released", tariff=tariff, sums=sums)
-    served.store.keep_bill(bill, [], b"{}")
-    script = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NOWHERE})
-    try:
-        sign_in(page, served, served.me, served.me.key_file(tmp_path))
-        page.wait(lambda: "went wrong" in (page.text("#failed") or ""))
-        page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
-        page.wait(lambda: "could not be compared" in (page.text("#check-verdict") or ""))
-        allow_downloads(page, tmp_path)
-        page.find("#take-csv").click()
-        assert arrived(page, tmp_path, "csv").read_text().count("\n") == 1 + len(imports)
-    finally:
-        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    keep_bill(served.store, bill, [], b"{}")
+    late_tariffs("""(text) => text.replace(/"zone":\\s*"[^"]*"/g, '"zone": "No/Where"')""")
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: "went wrong" in (page.text("#failed") or ""))
+    page.wait(lambda: page.all("#bills button"), "no bill").pop().click()
+    page.wait(lambda: "could not be compared" in (page.text("#check-verdict") or ""))
+    allow_downloads(page, tmp_path)
+    page.find("#take-csv").click()
+    assert arrived(page, tmp_path, "csv").read_text().count("\n") == 1 + len(imports)
 
 
 @pytest.fixture
