@@ -236,6 +236,7 @@ def test_a_short_passphrase_or_two_different_ones_save_no_file(page, served, tmp
 
 def test_behind_the_check_no_trace_of_the_key_is_in_the_page(page, served, tmp_path):
     ceremony = Ceremony(page, served, tmp_path)
+    before = page.driver.execute_script("return document.documentElement.outerHTML")
     words = ceremony.make()
     ceremony.save_file()
     ceremony.check(words)
@@ -246,7 +247,8 @@ def test_behind_the_check_no_trace_of_the_key_is_in_the_page(page, served, tmp_p
     assert ceremony.words() == []
     assert page.all("#qr svg") == []
     assert PASSPHRASE not in left
-    assert [word for word in words if f">{word}<" in left] == []
+    # The page has words of its own: a deployment may be called as one of the list's.
+    assert [word for word in words if f">{word}<" in left and f">{word}<" not in before] == []
     assert not [spelling for spelling in spellings(words) if spelling in left]
 
 
