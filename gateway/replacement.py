@@ -62,23 +62,7 @@ def replace_meter(ledger: Ledger, outbox: Outbox, record: EnrolmentRecord, place
     else:
         # Under a former key nothing would be counted from it: billing stands at a later register.
         ledger.execute("DELETE FROM first_registers WHERE title = ?", (old.title,))
-    ledger.execute(
-        "UPDATE meters SET title = ?, since = ?, series = ?, epoch = ?, chain = ?, hello_key = ?, time_key = ?,"
-        " seen_epoch = ?, tail_end = ?, tail_register = NULL, base_register = ? WHERE title = ?",
-        (
-            new,
-            record.since,
-            record.series,
-            record.epoch,
-            bytes.fromhex(record.hop_chain),
-            bytes.fromhex(record.hello_key),
-            bytes.fromhex(record.time_key),
-            record.epoch,
-            record.since,
-            moved(place.era(old.base_end), old.base_register),
-            old.title,
-        ),
-    )
+    enrolled.replace(ledger, old.title, record, moved(place.era(old.base_end), old.base_register))
     for table in ACCOUNTS:
         ledger.execute(f"UPDATE {table} SET title = ? WHERE title = ?", (new, old.title))  # noqa: S608 - eight names
 

@@ -32,14 +32,7 @@ def add(ledger: Ledger, record: EnrolmentRecord, first_window: int, base_registe
                 bytes.fromhex(record.system_title),
                 record.pseudonym,
                 record.neighbourhood,
-                record.since,
-                record.series,
-                record.epoch,
-                bytes.fromhex(record.hop_chain),
-                bytes.fromhex(record.hello_key),
-                bytes.fromhex(record.time_key),
-                record.epoch,
-                record.since,
+                *_began(record),
                 None,
                 record.since,
                 base_register,
@@ -49,6 +42,21 @@ def add(ledger: Ledger, record: EnrolmentRecord, first_window: int, base_registe
         ledger.execute("INSERT INTO first_registers VALUES (?, ?)", (bytes.fromhex(record.system_title), base_register))
     except sqlite3.IntegrityError:
         raise LedgerError(f"meter {record.system_title} is enrolled already") from None
+
+
+def replace(ledger: Ledger, old: bytes, record: EnrolmentRecord, base_register: bytes) -> None:
+    """Put a meter in the place of the one with title ``old``: own keys and beginning, the account's base register."""
+    ledger.execute(
+        "UPDATE meters SET title = ?, since = ?, series = ?, epoch = ?, chain = ?, hello_key = ?, time_key = ?,"
+        " seen_epoch = ?, tail_end = ?, tail_register = NULL, base_register = ? WHERE title = ?",
+        (bytes.fromhex(record.system_title), *_began(record), base_register, old),
+    )
+
+
+def _began(record: EnrolmentRecord) -> tuple[object, ...]:
+    """Return since, series, epoch, chain, hello key, time key, seen epoch and tail's end of a meter that begins."""
+    secrets = (bytes.fromhex(key) for key in (record.hop_chain, record.hello_key, record.time_key))
+    return (record.since, record.series, record.epoch, *secrets, record.epoch, record.since)
 
 
 def holds(ledger: Ledger, record: EnrolmentRecord) -> bool:

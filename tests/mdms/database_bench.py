@@ -18,7 +18,7 @@ EMPTY, TODAY = "template1", "today"
 def database_url(folder, name="mdms", empty=False):
     """Return the URL of the database of this name of a test's folder; the same one whenever it is asked for.
 
-    On PostgreSQL today's tables are there already, which saves a second a test, unless it is to be ``empty``.
+    On PostgreSQL today's tables are there already, unless it is to be ``empty``.
     """
     path = Path(folder).resolve() / f"{name}.sqlite3"
     server = os.environ.get(SERVER)
