@@ -159,15 +159,21 @@ def test_earlier_periods_are_asked_for_first_and_later_ones_not_at_all(end, tmp_
 # One bill in each request and portion, so that there is a middle to be killed in.
 SMALL = (
     "import mdms.asking, mdms.bill_run.collecting as c, mdms.__main__ as m; "
-    "mdms.asking.MOST_BYTES = 1; c.BILLS_AT_ONCE = 1; m.cli(prog_name='mdms')"
+    "mdms.asking.MOST_BYTES = 1; c.BILLS_AT_ONCE = 1; "
 )
+# Stands still once the first page has its name, so that it is killed there and no later.
+STILL_AT_A_PAGE = (
+    "import threading, mdms.bill_run.folder as f; keep = f.BillFolder.keep; "
+    "f.BillFolder.keep = lambda *page: (keep(*page), threading.Event().wait()); "
+)
+RUN = "m.cli(prog_name='mdms')"
 
 
-def command(end, out, *more):
+def command(end, out, *more, still=""):
     """Start the command in a process of its own, in small steps."""
     arguments = ["bill-run", "--config", str(end.path), "--period", "2026-03-01", "--out", str(out), *more]
     return subprocess.Popen(
-        [sys.executable, "-c", SMALL, *arguments],
+        [sys.executable, "-c", SMALL + still + RUN, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -211,11 +217,11 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_one_that_was_not(end, tmp_pat
             assert len(list(decided_bills(end.store))) < METERS
             assert not list(out.glob("*.pdf"))
         else:
-            running = command(end, out)
+            running = command(end, out, still=STILL_AT_A_PAGE)
             wait_until(lambda: list(out.glob("*.pdf")), running)
             kill(running)
             assert not (out / "bills.csv").exists()
-            assert 0 < len(list(out.glob("*.pdf"))) < METERS
+            assert len(list(out.glob("*.pdf"))) == 1
         resumed = command(end, out)
         said, errors = resumed.communicate(timeout=PATIENCE_S)
         assert resumed.returncode == LEFT, errors
