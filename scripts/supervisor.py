@@ -74,7 +74,10 @@ class Supervisor:
                 start_new_session=True,
             )
             log.close()
-            (self._folder / f"{process.name}.pid").write_text(f"{process.running.pid}\n")
+            # Whole from the moment that it has its name: others read it while processes start.
+            unfinished = self._folder / f"{process.name}.pid.unfinished"
+            unfinished.write_text(f"{process.running.pid}\n")
+            unfinished.replace(self._folder / f"{process.name}.pid")
             status = await process.running.wait()
             quick = quick + 1 if time.monotonic() - began < 1 else 0
             while process.stands_in():

@@ -46,7 +46,6 @@ from .tally import Tally
 ROOT = Path(__file__).resolve().parents[2]
 AGAIN_S = 0.3  # without an answer, what waits is sent again
 RETRY_S = 0.01
-END_S = 20
 STUCK_S = 120  # a life that stands still this long is broken: machine time, for a report instead of a silence
 LONGEST_S = 0.8  # of a random moment behind the start
 MOST_OPERATIONS = 150
@@ -237,7 +236,7 @@ class Life:
         self._ending = True
         await self._conductor.close()  # the daemon ends in order
         assert self._process is not None, "time has passed, so there is a daemon"
-        status = await asyncio.wait_for(self._process.wait(), END_S)
+        status = await asyncio.wait_for(self._process.wait(), STUCK_S)
         if status != 0:
             self._tally.breaks(f"the daemon ended with status {status}: {self._last_line()}")
         found = differences(self._utility, self._homes, start)

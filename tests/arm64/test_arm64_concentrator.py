@@ -64,6 +64,7 @@ def mdms():
     served.close()
 
 
+@pytest.mark.timeout(PATIENCE_S)
 def test_the_daemon_takes_frames_answers_after_the_commit_and_passes_a_row_on(python, tmp_path, mdms):
     midnight = int(time.time()) // DAY_S * DAY_S
     meter = Meter(0, since=midnight - DAY_S)
@@ -74,15 +75,15 @@ def test_the_daemon_takes_frames_answers_after_the_commit_and_passes_a_row_on(py
     try:
         frames = [meter.reading(midnight - DAY_S + at * 900, 5) for at in range(4)]
         frames.append(meter.detail(meter.epoch))
-        with socket.create_connection(("127.0.0.1", daemon.port), 60) as line:
-            line.settimeout(60)
+        with socket.create_connection(("127.0.0.1", daemon.port), PATIENCE_S / 3) as line:
+            line.settimeout(PATIENCE_S / 3)
             line.sendall(b"".join(encode_link(frame) for frame in frames))
             deframer, verdicts = Deframer(), {}
             while len(verdicts) < len(frames):
                 deframer.feed(line.recv(4096))
                 verdicts.update(meter.verdicts(list(deframer)))
         assert [verdicts[name_of(frame)] for frame in frames] == ["stored"] * 5
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S / 3
         while not rows_in(mdms.bodies):
             assert time.monotonic() < deadline, daemon.lines
             time.sleep(0.1)

@@ -83,7 +83,7 @@ class Street:
 
     async def quit(self):
         await self.conductor.say(quit=True)
-        assert await asyncio.wait_for(self.process.wait(), 10) == 0
+        assert await asyncio.wait_for(self.process.wait(), 60) == 0
 
     def verify(self):
         """Every energy has arrived, once; registers are the sums; the street's own record tells the same."""
@@ -223,6 +223,7 @@ def test_nothing_is_printed_that_a_reading_could_be_learnt_from(tmp_path):
         await street.open()
         street.process.kill()
         await street.process.wait()
+        street.conductor._connected.clear()
         street.process = await asyncio.create_subprocess_exec(
             MICROPYTHON,
             "firmware/street.py",
@@ -231,7 +232,6 @@ def test_nothing_is_printed_that_a_reading_could_be_learnt_from(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        street.conductor._connected.clear()
         await street.conductor.settle(street.time(1))
         await street.conductor.say(quit=True)
         printed, _ = await street.process.communicate()
@@ -315,6 +315,7 @@ def test_a_provisioning_that_lacks_a_key_stops_the_street_in_one_clear_line(tmp_
         await street.open()
         street.process.kill()
         await street.process.wait()
+        street.conductor._connected.clear()
         street.process = await asyncio.create_subprocess_exec(
             MICROPYTHON,
             "firmware/street.py",
@@ -323,7 +324,6 @@ def test_a_provisioning_that_lacks_a_key_stops_the_street_in_one_clear_line(tmp_
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        street.conductor._connected.clear()
         await street.conductor.say(now_ms=street.time(0))
         _, errors = await street.process.communicate()
         assert street.process.returncode == 1

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -55,11 +56,18 @@ async def until(condition, patience_s=30):
 
 def relay(gateway, mdms, meter, rows=4):
     """Return how long each of some rows took from the wire to the MDMS, in seconds of machine time."""
+    looks, fresh_rows = [], gateway.outbox.segments.fresh
+
+    def look(limit):
+        looks.append(fresh_rows(limit))
+        return looks[-1]
+
+    gateway.outbox.segments.fresh = look
 
     async def talk(write):
         took = []
         for number in range(1, rows + 1):
-            await asyncio.sleep(0.2)  # the look that has just sent a row looks once more
+            await until(lambda: looks and looks[-1] == [])  # the look that has just sent a row looks once more
             started = time.perf_counter()
             write(meter.detail(meter.epoch))
             await until(lambda wanted=number: len(rows_in(mdms.bodies)) >= wanted)
@@ -69,14 +77,28 @@ def relay(gateway, mdms, meter, rows=4):
     return serving(gateway, mdms.url, talk)
 
 
-def test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, meter, mdms, capsys):
+def waits_of(monkeypatch):
+    """Return the list of what the relay waits between its looks, in seconds, as it grows."""
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        return asyncio.sleep(seconds)
+
+    monkeypatch.setattr(live, "asyncio", SimpleNamespace(sleep=sleep))
+    return waits
+
+
+def test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, meter, mdms, monkeypatch, capsys):
+    waits = waits_of(monkeypatch)
     gateway.close(START)
     before = gateway.ledger.execute("SELECT id FROM outbox").fetchall()
     took = relay(gateway, mdms, meter)
     with capsys.disabled():
         print(f"\nlive relay: {', '.join(f'{each * 1000:.0f}' for each in took)} ms from the wire to the MDMS")
-    # Each is sent a moment behind a look, and waits for nearly a whole one. The best: this machine has other work.
-    assert min(took[1:]) < 1
+    # Each is sent a moment behind a look, and waits for nearly a whole one. Not the time it took: this machine has
+    # other work.
+    assert len(waits) >= len(took) and max(waits) <= 0.5
     assert held(gateway) == 4
     assert closed(gateway) == [], "nothing live is kept in the outbox"
     assert gateway.ledger.execute("SELECT id FROM outbox").fetchall()[: len(before)] == before
@@ -88,8 +110,8 @@ def test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, 
 
 def test_a_planted_relay_that_waits_too_long_is_found(gateway, meter, mdms, monkeypatch, capsys):
     monkeypatch.setattr(live, "LIVE_S", 3)
-    with pytest.raises(AssertionError, match="min"):
-        test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, meter, mdms, capsys)
+    with pytest.raises(AssertionError, match="max"):
+        test_a_row_is_at_the_mdms_within_a_second_and_is_kept_for_its_hour(gateway, meter, mdms, monkeypatch, capsys)
 
 
 def test_an_mdms_that_fails_takes_nothing_from_the_ledger_and_holds_no_frame(gateway, meter, mdms, monkeypatch):

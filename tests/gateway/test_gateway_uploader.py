@@ -30,7 +30,7 @@ def at_once(monkeypatch):
     monkeypatch.setattr(uploader_module, "BACK_OFF_S", (0.001,))
 
 
-def upload(gateway, url, until=None, patience_s=20):
+def upload(gateway, url, until=None, patience_s=120):
     """Run the real task until the outbox is drained, or until a condition holds."""
 
     async def run():
@@ -217,7 +217,12 @@ def test_after_every_hostile_answer_each_report_is_stored_once(full, serve):
 def test_an_mdms_that_never_answers_is_given_up(full, serve, monkeypatch):
     monkeypatch.setattr(uploader_module, "TIMEOUT_S", 0.1)
     silent = threading.Event()
-    mdms = serve(lambda _: b"" if silent.wait(5) else b"late", honest)
+
+    def never(_):
+        monkeypatch.setattr(uploader_module, "TIMEOUT_S", 30)  # for the next try: the honest answer may be slow
+        return b"" if silent.wait(5) else b"late"
+
+    mdms = serve(never, honest)
     upload(full, mdms.url)
     silent.set()
     assert kept(full) == STORED
