@@ -6,14 +6,23 @@ import { line } from "./table.js";
 const BROKEN = "The bill could not be compared: something went wrong on this page, and nothing is lost. Load it again.";
 
 const part = (id) => document.getElementById(id);
+let shown = "";
+// The bill whose check is on the page.
+let checked = null;
 
-/** Show the account's bills and the tariff of the newest; `check(bill, upTo)` asks whether a bill is the own readings' sum. */
+/**
+ * Show the account's bills and the tariff of the newest; `check(bill, upTo)` asks whether a bill is the own readings' sum.
+ * It is asked for every few seconds: what is shown already is left alone, and so are the focus and an open check.
+ */
 export function showBills({ tariff, bills }, check) {
+  const said = JSON.stringify([tariff, bills]);
+  if (said === shown) return;
   part("price").textContent = tariff ? `${tariff}.` : "";
   const lines = bills.map((bill) => {
     const remark = bill.status === "released" ? remarks(bill) : bill.why;
     const row = line([""], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
     const link = document.createElement("a");
+    link.id = `bill-${bill.start}`;
     const page = new URL(bill.page, location.href);
     // A link leads to this server's pages, whatever an answer says: javascript: is an address too.
     if (page.origin === location.origin) link.href = page.href;
@@ -26,7 +35,14 @@ export function showBills({ tariff, bills }, check) {
     return row;
   });
   if (!lines.length) lines.push(line(["No period has ended yet."]));
+  const focused = document.activeElement?.id;
   part("bills").replaceChildren(...lines);
+  // Taken away with its line, and there again in the new one.
+  if (focused && document.activeElement?.id !== focused) part(focused)?.focus({ preventScroll: true });
+  shown = said;
+  if (!checked || bills.some((bill) => JSON.stringify(bill) === JSON.stringify(checked))) return;
+  checked = null;
+  say("This bill was changed after you had it checked: check it again.", "warn");
 }
 
 function remarks(bill) {
@@ -41,19 +57,23 @@ function checkCell(bill, bills, check) {
   if (bill.status !== "released") return cell;
   const button = document.createElement("button");
   button.type = "button";
+  button.id = `check-${bill.start}`;
   button.className = "quiet";
   button.textContent = "Check";
   button.setAttribute("aria-label", `Check the bill of ${bill.period}`);
   const upTo = bills.filter((each) => each.start <= bill.start && each.status === "released");
   button.addEventListener("click", () => {
     begin(bill);
-    check(bill, upTo).then((found) => showCheck(bill, found), () => say(BROKEN, "warn"));
+    // Another bill may be under check by the time that the answer comes.
+    const here = (show) => (answer) => checked === bill && show(answer);
+    check(bill, upTo).then(here((found) => showCheck(bill, found)), here(() => say(BROKEN, "warn")));
   });
   cell.append(button);
   return cell;
 }
 
 function begin(bill) {
+  checked = bill;
   part("check").hidden = false;
   part("check-title").textContent = `Bill of ${bill.period}`;
   say("Adding your readings up…");
