@@ -1,7 +1,7 @@
 // The account's bills as lines of a table.
 
 import { kwh, moment } from "./figures.js";
-import { line } from "./table.js";
+import { element, line } from "./table.js";
 
 const BROKEN = "The bill could not be compared: something went wrong on this page, and nothing is lost. Load it again.";
 
@@ -21,7 +21,7 @@ export function showBills({ tariff, bills }, check) {
   const lines = bills.map((bill) => {
     const remark = bill.status === "released" ? remarks(bill) : bill.why;
     const row = line([""], [kwh(bill.import_mwh), "n"], [kwh(bill.export_mwh), "n"], [bill.amount ?? "–", "n"], [remark]);
-    const link = document.createElement("a");
+    const link = element("a", bill.period);
     link.id = `bill-${bill.start}`;
     const page = new URL(bill.page, location.href);
     // A link leads to this server's pages, whatever an answer says: javascript: is an address too.
@@ -29,7 +29,6 @@ export function showBills({ tariff, bills }, check) {
     // Its own tab: this page forgets the readings when it is left.
     link.target = "_blank";
     link.rel = "noopener";
-    link.textContent = bill.period;
     row.firstElementChild.replaceChildren(link);
     row.append(checkCell(bill, bills, check));
     return row;
@@ -53,13 +52,11 @@ function remarks(bill) {
 }
 
 function checkCell(bill, bills, check) {
-  const cell = document.createElement("td");
+  const cell = element("td", "");
   if (bill.status !== "released") return cell;
-  const button = document.createElement("button");
+  const button = element("button", "Check", "quiet");
   button.type = "button";
   button.id = `check-${bill.start}`;
-  button.className = "quiet";
-  button.textContent = "Check";
   button.setAttribute("aria-label", `Check the bill of ${bill.period}`);
   const upTo = bills.filter((each) => each.start <= bill.start && each.status === "released");
   button.addEventListener("click", () => {

@@ -1,6 +1,6 @@
 // Who looked: the key holder's log about this account, as the server read and verified it.
 
-import { line } from "./table.js";
+import { element, line } from "./table.js";
 
 const part = (id) => document.getElementById(id);
 let shown = "";
@@ -39,11 +39,4 @@ function entry({ seq, time, period, released, why, opened, unsafe }) {
   if (unsafe.length) item.append(element("p", `The key holder ran with ${unsafe.join(", ")}.`, "warn"));
   item.append(element("p", `${time} · entry ${seq}`, "note"));
   return item;
-}
-
-function element(name, text, kind = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  made.className = kind;
-  return made;
 }
