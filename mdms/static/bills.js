@@ -1,9 +1,12 @@
 // The account's bills as lines of a table.
 
-import { kwh, moment } from "./figures.js";
+import { clock, date, kwh, moment } from "./figures.js";
 import { element, line } from "./table.js";
 
 const BROKEN = "The bill could not be compared: something went wrong on this page, and nothing is lost. Load it again.";
+
+const MOST_GAPS = 3; // of a day
+const MOST_DAYS = 5; // that are named
 
 const part = (id) => document.getElementById(id);
 let shown = "";
@@ -82,6 +85,7 @@ function say(text, kind = "") {
   part("check-verdict").className = kind;
   part("check-proof").textContent = "";
   part("check-rows").replaceChildren();
+  part("check-days-box").hidden = true;
 }
 
 /** Say in words whether a bill is the sum of the own readings, and where it is not. */
@@ -91,11 +95,27 @@ function showCheck(bill, found) {
   part("check-proof").className = found.proved ? "good" : "warn";
   const rows = [...found.sums.map((sum) => [sum.bands.join(" + "), sum.billed, sum.mine]), ["in all", found.billed, found.mine]];
   part("check-rows").replaceChildren(
-    ...rows.map(([name, billed, mine]) =>
-      line([name], ...[billed.importMwh, mine.importMwh, billed.exportMwh, mine.exportMwh].map((mwh) => [kwh(mwh), "n"])),
-    ),
+    ...rows.map(([name, billed, mine]) => {
+      const cells = [billed.importMwh, mine.importMwh, billed.exportMwh, mine.exportMwh].map((mwh) => [kwh(mwh), "n"]);
+      return line([name], ...cells, apart(billed, mine) ? ["differs", "warn"] : ["equal", "good"]);
+    }),
   );
+  part("check-days-box").hidden = !found.days.length;
+  part("check-days").replaceChildren(...found.days.map((day) => lineOf(day, bill.zone)));
   part("check").scrollIntoView({ block: "nearest" });
+}
+
+function apart(billed, mine) {
+  return billed.importMwh !== mine.importMwh || billed.exportMwh !== mine.exportMwh;
+}
+
+function lineOf({ from, to, mine, gaps, estimated }, zone) {
+  const said = gaps.slice(0, MOST_GAPS).map(([begun, ended]) => `${clock(begun, zone)} to ${ended === to ? "the end" : clock(ended, zone)}`);
+  if (gaps.length > MOST_GAPS) said.push(`${gaps.length - MOST_GAPS} more`);
+  const whole = gaps.length && gaps[0][0] === from && gaps[0][1] === to;
+  const missing = whole ? "no readings" : said.length ? `no readings from ${said.join(", ")}` : "";
+  const remark = [missing, estimated ? `${estimated} ${estimated === 1 ? "reading" : "readings"} estimated` : ""].filter((text) => text).join("; ");
+  return line([date(from, zone), "t"], [kwh(mine.importMwh), "n"], [kwh(mine.exportMwh), "n"], [remark, "warn remark"]);
 }
 
 function proof(bill, { proved, wrong }) {
@@ -109,21 +129,32 @@ function proof(bill, { proved, wrong }) {
   return `Proved: the key holder opened the sum of your ${proved.windows} windows with energy, ${signed}, and this is that sum.`;
 }
 
-function verdict(bill, { verdict: said, missing, upTo, billed, mine }) {
-  if (said === "equal") return "Equal: the bill holds exactly what your own meter sealed, band by band.";
-  if (said === "incomplete") {
-    const [from, to] = missing.map((at) => moment(at, "UTC"));
+function verdict(bill, { verdict: found, missing, upTo, billed, mine, sums, days }) {
+  if (found === "equal") return "Equal: the bill holds exactly what your own meter sealed, band by band.";
+  if (found === "incomplete") {
+    const [from, to] = missing.map((at) => moment(at, bill.zone));
     return (
-      `It cannot be compared yet: your readings from ${from} to ${to} UTC are not here. Where older readings are still being ` +
+      `It cannot be compared yet: your readings from ${from} to ${to} are not here. Where older readings are still being ` +
       "opened, check again when they are; where they are older than the utility keeps them, compare with your meter's display."
     );
   }
   const together = upTo.equal ? " All bills up to this one together are equal to your readings." : "";
-  if (said === "carried") return `The bill carries ${bill.adjusted} windows of earlier periods, so it differs from this period's readings by those.${together}`;
-  const difference = kwh(Math.abs(billed.importMwh - mine.importMwh));
-  const way = billed.importMwh >= mine.importMwh ? "more" : "less";
+  if (found === "carried") return `The bill carries ${bill.adjusted} windows of earlier periods, so it differs from this period's readings by those.${together}`;
+  const ways = [["import", billed.importMwh - mine.importMwh], ["export", billed.exportMwh - mine.exportMwh]];
+  const differences = ways.filter(([, mwh]) => mwh).map(([way, mwh]) => `${kwh(Math.abs(mwh))} kWh ${mwh > 0 ? "more" : "less"} ${way}`);
+  const bands = sums.filter((sum) => apart(sum.billed, sum.mine)).map((sum) => sum.bands.join(" + "));
+  const where = bands.length ? ` The difference is in ${bands.join(" and ")}.` : "";
+  const doubtful = days.filter(({ gaps, estimated }) => gaps.length || estimated).map(({ from }) => date(from, bill.zone));
+  const likely = doubtful.length
+    ? ` Look first at ${some(doubtful)}: readings are missing or estimated there.`
+    : " Your readings are here without a gap, and none is estimated.";
+  const said = differences.length ? `the bill has ${differences.join(" and ")} than your readings` : "the same energy is in other bands";
   return (
-    `It differs: the bill has ${difference} kWh ${way} import than your readings.${together} Readings that reached the utility late are in the ` +
+    `It differs: ${said}.${where}${together}${likely} Readings that reached the utility late are in the ` +
     "next bill, marked as an adjustment. If that does not explain it, show this page and your meter's register to the utility."
   );
+}
+
+function some(days) {
+  return days.length > MOST_DAYS ? `${days.slice(0, MOST_DAYS).join(", ")} and ${days.length - MOST_DAYS} days more` : days.join(", ");
 }
