@@ -257,10 +257,10 @@ def read_public_facts(public: Path) -> Facts:
         raise DeploymentError(f"{path} cannot be read: {error}") from None
 
 
-def read_passphrase(path: Path | None) -> str:
-    """Return the passphrase from a file, or ask for it; raises DeploymentError."""
+def read_passphrase(path: Path | None, *, again: bool = True) -> str:
+    """Return the passphrase from a file, or ask for it, twice with ``again``; raises DeploymentError."""
     if path is None:
-        text: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True)
+        text: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=again)
         return text
     try:
         return read_passphrase_file(path)

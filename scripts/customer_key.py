@@ -1,5 +1,6 @@
 """The customer's key pair, made on the customer's own machine: the private half never leaves it."""
 
+import secrets
 import sys
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from protocol.envelopes import fingerprint
 from . import kit_words
 from .ceremony import read_passphrase
 from .deployment import DeploymentError, write_private
+from .kit_sheet import sheet
 
 PROTECTION = "PBKDF2WithHMAC-SHA512AndAES256-CBC"
 ROUNDS = 210_000  # OWASP's recommendation for PBKDF2-HMAC-SHA512
 A_LINE = 6  # words
+ASKED = 3  # of the words, as the portal's page asks
 
 
 def new_key(words_typed: str | None) -> EccKey:
@@ -32,22 +35,63 @@ def numbered(words: list[str]) -> str:
     return "\n".join("".join(cells[at : at + A_LINE]).rstrip() for at in range(0, len(cells), A_LINE))
 
 
+def check_kept(out: Path, passphrase: str) -> str:
+    """Open the key file, ask for some of its kit's words, and return its fingerprint; raises DeploymentError."""
+    try:
+        key = ECC.import_key(out.read_text(), passphrase)
+    except OSError as error:
+        raise DeploymentError(f"{out} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DeploymentError(f"{out} does not open: another passphrase, or no key file") from error
+    if key.curve != "Curve25519" or not key.has_private():
+        raise DeploymentError(f"{out} is not a customer's private key")
+    words = kit_words.to_words(key.seed)
+    asked = sorted(secrets.SystemRandom().sample(range(1, len(words) + 1), ASKED))
+    typed = {number: click.prompt(f"Word {number}").strip().lower() for number in asked}
+    wrong = [f"word {number}" for number in asked if typed[number] != words[number - 1]]
+    if wrong:
+        raise DeploymentError(f"{' and '.join(wrong)}: not what the kit of {out} says. Look again, or make a new sheet")
+    return fingerprint(key)
+
+
+def refuse_to_overwrite(*paths: Path | None) -> None:
+    """Raise DeploymentError for a file that is there already."""
+    for path in paths:
+        if path is not None and path.exists():
+            raise DeploymentError(f"{path} exists already and is not overwritten")
+
+
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New file for the private key.")
 @click.option("--passphrase-file", type=click.Path(path_type=Path), help="Otherwise it is asked for.")
 @click.option("--words", is_flag=True, help="Show the recovery kit's 24 words, on a terminal only.")
+@click.option("--sheet", "sheet_file", type=click.Path(path_type=Path), help="New .svg: the recovery kit, to print.")
+@click.option("--address", help="The portal's, for the sheet to name: https://HOST/portal/.")
 @click.option("--from-words", is_flag=True, help="Ask for a kit's 24 words, and write the key that they are.")
-def main(out: Path, passphrase_file: Path | None, words: bool, from_words: bool) -> None:
+@click.option("--check", is_flag=True, help="Make nothing: open OUT, and ask for some words of its kit.")
+def main(
+    out: Path,
+    passphrase_file: Path | None,
+    words: bool,
+    sheet_file: Path | None,
+    address: str | None,
+    from_words: bool,
+    check: bool,
+) -> None:
     """Make a customer's X25519 key pair: OUT (private, sealed with a passphrase) and OUT.pub (for enrolment)."""
     # No highlights: their colours would fall into the middle of a fingerprint.
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     public = out.with_name(out.name + ".pub")
     try:
+        if check:
+            name = check_kept(out, read_passphrase(passphrase_file, again=False))
+            console.print(f"kept: {out} opens, and your kit has its words. Fingerprint: {name}", markup=False)
+            return
         if words and not sys.stdout.isatty():
             raise DeploymentError("--words shows the key itself, and only on a terminal: this is a file or a pipe")
-        for path in (out, public):
-            if path.exists():
-                raise DeploymentError(f"{path} exists already and is not overwritten")
+        if sheet_file and sheet_file.suffix != ".svg":
+            raise DeploymentError(f"{sheet_file}: a sheet is an .svg")
+        refuse_to_overwrite(out, public, sheet_file)
         key = new_key(click.prompt("The 24 words, in one line") if from_words else None)
         passphrase = read_passphrase(passphrase_file)
         pem = key.export_key(
@@ -55,12 +99,22 @@ def main(out: Path, passphrase_file: Path | None, words: bool, from_words: bool)
         )
         write_private(out, pem.encode())
         write_private(public, key.public_key().export_key(format="PEM").encode())
+        if sheet_file:
+            write_private(sheet_file, sheet(kit_words.to_words(key.seed), fingerprint(key), address).encode())
     except (DeploymentError, kit_words.WordsError) as error:
         console.print(f"customer-key: {error}", markup=False)
         sys.exit(2)
     if words:
         click.echo(numbered(kit_words.to_words(key.seed)))
         console.print("Write them down with their numbers, then clear this terminal: whoever has them has the key.")
+    if sheet_file:
+        console.print(
+            f"{sheet_file} is the key itself, not sealed, and only you may read it: print it on a printer that keeps "
+            f"no copy, then delete it (shred -u {sheet_file}).",
+            markup=False,
+        )
+    if words or sheet_file:
+        console.print(f"Then see whether it was kept: --out {out} --check", markup=False)
     console.print(f"fingerprint, to be compared at enrolment: {fingerprint(key)}")
     console.print("Lose this file or its passphrase, and no one can open your detail again: keep a copy.")
 

@@ -85,9 +85,10 @@ def take(town: Town, address: str, folder: Path, profile: Path) -> list[Path]:
     wait = WebDriverWait(driver, PATIENCE_S)
     taken = []
 
-    def picture(name: str, size: tuple[int, int] = WIDE) -> None:
+    def picture(name: str, size: tuple[int, int] = WIDE, at: str = "") -> None:
         driver.set_window_size(*size)
         time.sleep(2.5)  # a live page draws anew every two seconds
+        driver.execute_script("scrollTo(0, 0); document.querySelector(arguments[0])?.scrollIntoView()", at or "none")
         path = folder / f"{name}.png"
         driver.save_screenshot(str(path))
         taken.append(path)
@@ -116,6 +117,16 @@ def take(town: Town, address: str, folder: Path, profile: Path) -> list[Path]:
         wait.until(lambda it: it.find_element(By.ID, "opened").get_attribute("data-count") not in (None, "", "0"))
         picture("customer")
         picture("customer-phone", NARROW)
+        wait.until(lambda it: it.find_element(By.ID, "log-said").text)
+        picture("who-looked", at="h2:has(+ * + #log-said)")
+        driver.get(f"{address}/portal/honesty")
+        picture("honesty")
+        driver.get(f"{address}/portal/new-key")
+        wait.until(lambda it: it.find_element(By.ID, "understood").is_enabled())
+        driver.find_element(By.ID, "understood").click()
+        driver.find_element(By.ID, "make").click()
+        wait.until(lambda it: it.find_elements(By.CSS_SELECTOR, "#words li"))
+        picture("key-ceremony")  # a key of nobody's: it is forgotten with the browser
     finally:
         driver.quit()
     return taken

@@ -1,5 +1,7 @@
 """A customer's own bills and tariffs, and what a bill's release is proved with."""
 
+from zoneinfo import ZoneInfo
+
 from flask import Blueprint, Response, abort, url_for
 from flask.typing import ResponseReturnValue
 
@@ -31,7 +33,7 @@ def bill_routes(
     @own.get("/bills.json")
     def bills(account: str) -> Response:
         tenancy = book.tenancy(account)
-        zone = book.zone(tenancy.neighbourhood) if tenancy else None
+        zone = book.versions(tenancy.neighbourhood)[0].zone if tenancy else "UTC"
         found = bills_of(store, account)
         newest = pricing.tariff(found[0]) if found else None
         return answer_json(
@@ -39,11 +41,12 @@ def bill_routes(
                 "tariff": described(newest) if newest else None,
                 "bills": [
                     {
-                        "period": formats.period(bill.period_start, bill.period_end, *([zone] if zone else [])),
+                        "period": formats.period(bill.period_start, bill.period_end, ZoneInfo(zone)),
                         "why": words(bill.status),
                         "amount": pricing.amount(bill),
                         "page": url_for(".bill", account=account, period_start=bill.period_start),
                         "proof": _proof(bill),
+                        "zone": zone,
                         **_counted(bill, tenancy),
                         "tariff": _name(pricing.tariff(bill)),
                         **_energies(bill),

@@ -134,8 +134,9 @@ def street(days: list[DayOfLoads]) -> str:
     if not released:
         return "Of your street's loads none was opened since you live here." if days else ""
     fewest = min(day.fewest for day in days if day.released)
+    on = "1 day" if len(days) == 1 else f"{len(days)} days"
     return (
-        f"Besides, loads of your whole street: {released} opened on {len(days)} days, {refused} refused. "
+        f"Besides, loads of your whole street: {released} opened on {on}, {refused} refused. "
         f"Each is one sum of {fewest} homes or more over one interval. Yours is one of them wherever its reading came "
         "in time; the log does not say which homes they were."
     )

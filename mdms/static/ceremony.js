@@ -6,6 +6,8 @@ import { fingerprint, KeyFileError, keysOf, MOST_KEY_FILE, newSecret, readKeyFil
 import { publicPem, sealKey } from "./keyseal.js";
 import { keep } from "./keystore.js";
 import { drawQr, someNumbers, toWords } from "./kit.js";
+import { saveAs } from "./saving.js";
+import { element } from "./table.js";
 import { unfit } from "./unfit.js";
 
 const ASKED = 3;
@@ -82,22 +84,16 @@ async function make() {
 
 function showKit() {
   const words = toWords(made.secret);
-  part("words").replaceChildren(...words.map((word) => withText("li", word)));
+  part("words").replaceChildren(...words.map((word) => element("li", word)));
   part("qr").replaceChildren(drawQr(words, "QR code of the 24 words"));
   for (const place of document.querySelectorAll(".fingerprint")) showFingerprint(place, made.name);
   step("kit");
 }
 
-function withText(kind, text) {
-  const element = document.createElement(kind);
-  element.textContent = text;
-  return element;
-}
-
 // In groups, to be read out; what is copied has no spaces.
 function showFingerprint(place, name) {
   const groups = name.match(new RegExp(`.{1,${IN_A_GROUP}}`, "g"));
-  place.replaceChildren(...groups.map((group) => withText("span", group)));
+  place.replaceChildren(...groups.map((group) => element("span", group)));
 }
 
 async function saveFile() {
@@ -117,11 +113,7 @@ async function saveFile() {
 }
 
 function save(text, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/x-pem-file" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  saveAs(new Blob([text], { type: "application/x-pem-file" }), name);
 }
 
 function askForWords() {

@@ -1,5 +1,7 @@
 // What the customer decides about the own rows at the utility: how long they are kept, and that they are erased.
 
+import { element } from "./table.js";
+
 const part = (id) => document.getElementById(id);
 const OLD = "This needs a sign-in of the last ten minutes: load the page again, open it with your key, and do it then.";
 
@@ -18,13 +20,7 @@ export async function offerChoices(get, post) {
     part("keep-days").min = state.least;
     part("keep-days").max = state.most;
     part("keep-days").value = state.days;
-    part("detail-decided").replaceChildren(
-      ...state.decided.map((text) => {
-        const item = document.createElement("li");
-        item.textContent = text;
-        return item;
-      }),
-    );
+    part("detail-decided").replaceChildren(...state.decided.map((text) => element("li", text)));
   };
   const decide = async (name, body, done) => {
     const { ok, status, body: answer } = await post(name, body).catch(() => ({ ok: false, status: 0 }));

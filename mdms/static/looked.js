@@ -1,11 +1,19 @@
 // Who looked: the key holder's log about this account, as the server read and verified it.
 
-import { line } from "./table.js";
+import { element, line } from "./table.js";
 
 const part = (id) => document.getElementById(id);
+let shown = "";
+let held = null;
 
-/** Show what releases.json says. */
-export function showLooked({ holds, said, head, bills, earlier, street, days }) {
+/** Show what releases.json says. It is asked for every minute: what is shown already is left alone. */
+export function showLooked(answer) {
+  const all = JSON.stringify(answer);
+  if (all === shown) return;
+  const { holds, said, head, bills, earlier, street, days } = answer;
+  // A log that holds as before and has only grown is no news to be read out.
+  part("log-said").ariaLive = holds === held ? "off" : "polite";
+  held = holds;
   part("log-said").textContent = said;
   part("log-said").className = holds ? "good" : "warn";
   part("log-head").textContent = head ? `${head.seq} ${head.hash}` : "–";
@@ -18,6 +26,7 @@ export function showLooked({ holds, said, head, bills, earlier, street, days }) 
   part("log-days").replaceChildren(
     ...days.map((day) => line([day.day], [String(day.released), "n"], [day.homes, "n"], [String(day.refused), "n"])),
   );
+  shown = all;
 }
 
 function entry({ seq, time, period, released, why, opened, unsafe }) {
@@ -30,11 +39,4 @@ function entry({ seq, time, period, released, why, opened, unsafe }) {
   if (unsafe.length) item.append(element("p", `The key holder ran with ${unsafe.join(", ")}.`, "warn"));
   item.append(element("p", `${time} · entry ${seq}`, "note"));
   return item;
-}
-
-function element(name, text, kind = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  made.className = kind;
-  return made;
 }

@@ -2,6 +2,8 @@
 //
 // The same columns, codes and ids as the command-line twin writes (scripts/customer_agent/espi.py says what they mean).
 
+import { ascii, concat, fromHex, toHex } from "./bytes.js";
+
 const ATOM = "http://www.w3.org/2005/Atom";
 const ESPI = "http://naesb.org/espi";
 const NAMESPACE = "6f7b4bb46a0f5b0e9c4e2f4ad1f0c9a1";
@@ -140,15 +142,11 @@ class Feed {
 
 // RFC 9562, version 5. SHA-1 names here, it protects nothing.
 async function uuid5(name) {
-  const namespace = Uint8Array.from(NAMESPACE.match(/../g), (pair) => parseInt(pair, 16));
-  const text = new TextEncoder().encode(name);
-  const bytes = new Uint8Array(namespace.length + text.length);
-  bytes.set(namespace);
-  bytes.set(text, namespace.length);
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-1", bytes)).slice(0, 16);
+  const named = concat(fromHex(NAMESPACE), ascii(name));
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-1", named)).slice(0, 16);
   hash[6] = (hash[6] & 0x0f) | 0x50;
   hash[8] = (hash[8] & 0x3f) | 0x80;
-  const hex = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = toHex(hash);
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 

@@ -2,9 +2,12 @@
 
 import os
 import pty
+import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -115,6 +118,82 @@ def test_a_terminal_is_shown_the_words_on_request_alone(tmp_path, passphrase_fil
         assert all(f" {word}" in shown for word in to_words(key.seed)) == expected
         if expected:
             assert from_words("\n".join(shown.splitlines()[:4])) == key.seed
+
+
+def test_the_sheet_has_the_whole_kit_and_only_its_owner_may_read_it(tmp_path, passphrase_file):
+    address = "https://energy.example/portal/?a&b"
+    more = ("--from-words", "--sheet", str(tmp_path / "kit.svg"), "--address", address)
+    made = run(tmp_path, passphrase_file, *more, typed=GOOD + "\n")
+    assert made.exit_code == 0, made.output
+    path = tmp_path / "kit.svg"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "is the key itself, not sealed" in made.output
+    assert "shred" in made.output
+    lines = [text.text for text in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    assert [line for line in lines if re.match(r"\d+\. ", line or "")] == [
+        f"{number}. {word}" for number, word in enumerate(GOOD.split(), 1)
+    ]
+    key = ECC.import_key((tmp_path / "key.pem").read_text(), PASSPHRASE)
+    assert address in lines
+    assert fingerprint(key) in [(line or "").replace(" ", "") for line in lines]
+
+
+def test_a_sheet_is_never_written_over_another_file(tmp_path, passphrase_file):
+    (tmp_path / "kit.svg").write_text("mine")
+    for name, told in (("kit.svg", "exists already"), ("kit.pdf", "a sheet is an .svg")):
+        made = run(tmp_path, passphrase_file, "--sheet", str(tmp_path / name))
+        assert (made.exit_code, told in made.output) == (2, True), made.output
+    assert {path.name for path in tmp_path.iterdir()} == {"passphrase", "kit.svg"}
+    assert (tmp_path / "kit.svg").read_text() == "mine"
+
+
+def asked_words(monkeypatch, words):
+    """Answer each question for a word from a sheet; returns the numbers that were asked."""
+    asked = []
+
+    def answer(text, **_):
+        asked.append(int(text.removeprefix("Word ")))
+        return words[asked[-1] - 1]
+
+    monkeypatch.setattr(customer_key.click, "prompt", answer)
+    return asked
+
+
+def test_the_check_asks_for_three_words_of_the_kit(tmp_path, passphrase_file, monkeypatch):
+    run(tmp_path, passphrase_file, "--from-words", typed=GOOD + "\n")
+    before = sorted(tmp_path.iterdir())
+    asked = asked_words(monkeypatch, [f" {word.upper()} " for word in GOOD.split()])
+    checked = run(tmp_path, passphrase_file, "--check")
+    assert checked.exit_code == 0, checked.output
+    assert "kept: " in checked.output
+    assert len(set(asked)) == customer_key.ASKED == 3
+    assert asked == sorted(asked)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_kit_with_another_word_is_told_by_its_number_alone(tmp_path, passphrase_file, monkeypatch):
+    run(tmp_path, passphrase_file, "--from-words", typed=GOOD + "\n")
+    asked = asked_words(monkeypatch, ["zoo"] * 24)
+    checked = run(tmp_path, passphrase_file, "--check")
+    assert checked.exit_code == 2
+    assert all(f"word {number}" in checked.output for number in asked)
+    assert not [word for word in set(GOOD.split()) if f" {word} " in checked.output]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        ("no key", "does not open"),
+        (ECC.generate(curve="P-256").export_key(format="PEM"), "is not a customer's private key"),
+        (ECC.generate(curve="Curve25519").public_key().export_key(format="PEM"), "is not a customer's private key"),
+    ],
+)
+def test_a_file_that_is_no_key_is_told_at_the_check(tmp_path, passphrase_file, content, told):
+    if content:
+        (tmp_path / "key.pem").write_text(content)
+    checked = run(tmp_path, passphrase_file, "--check")
+    assert (checked.exit_code, told in checked.output) == (2, True), checked.output
 
 
 def on_a_terminal(command):

@@ -95,6 +95,68 @@ def test_the_customers_page_has_no_serious_finding(page, served, axe, tmp_path):
     assert findings(page, axe) == []
 
 
+def test_the_erase_box_the_tour_and_the_customers_bill_have_no_serious_finding(page, served, axe, tmp_path):
+    imports = store_minutes(served, served.me, MARCH, 1440)
+    served.bill(served.me.account, MARCH, MARCH + DAY, sum(imports) + 1_000_000)
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: count(page) == len(imports))
+    check_bill(page)
+    page.driver.execute_script("for (const it of document.querySelectorAll('#mine details')) it.open = true")
+    page.find("#erase-typed").send_keys("erase my detail")
+    assert page.find("#erase").is_enabled()
+    page.find("#tour-begin").click()
+    assert page.find("#tour").is_displayed()
+    found = findings(page, axe)
+    while page.find("#tour").is_displayed():
+        page.find("#tour-next").click()
+    bill = page.find("#bills a").get_attribute("href")
+    page.open(bill)
+    assert "bill" in page.text("h1")
+    assert found + findings(page, axe) == []
+
+
+def test_no_step_of_making_a_key_has_a_serious_finding(page, served, axe, tmp_path):
+    page.open(f"{served.url}/portal/new-key")
+    page.wait(lambda: page.find("#understood").is_enabled(), "the page never opened")
+    page.find("#understood").click()
+    page.find("#make").click()
+    page.wait(lambda: page.find("#kit").is_displayed(), "no kit")
+    words = [item.text for item in page.all("#words li")]
+    found = findings(page, axe)
+    page.find("#go-on").click()
+    page.find("#words-check button").click()  # the browser's own word on an empty field
+    for field in page.all("#asked input"):
+        field.send_keys("none")
+    page.find("#words-check button").click()
+    page.wait(lambda: page.text("#words-state"), "wrong words are not told")
+    found += findings(page, axe)
+    for field in page.all("#asked input"):
+        field.clear()
+        field.send_keys(words[int(field.get_attribute("id").split("-")[1]) - 1])
+    page.find("#words-check button").click()
+    page.wait(lambda: page.find("#done").is_displayed(), "never done")
+    page.find("#keep").click()
+    page.wait(lambda: "is kept in this browser" in page.text("#keep-state"))
+    found += findings(page, axe)
+    page.open(f"{served.url}/portal/")
+    page.wait(lambda: page.find("#kept").is_displayed(), "the key is not kept")
+    found += findings(page, axe)
+    page.driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": served.url, "storageTypes": "all"})
+    assert found == []
+
+
+@pytest.mark.parametrize("url", ["/portal/", "/portal/new-key"])
+def test_what_a_browser_is_told_that_cannot_hold_a_key_has_no_serious_finding(page, served, axe, url):
+    source = {"source": "delete crypto.subtle.constructor.prototype.generateKey"}
+    made = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source)
+    try:
+        page.open(served.url + url)
+        page.wait(lambda: page.find("#unfit").is_displayed(), "it is not told")
+        assert findings(page, axe) == []
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
+
+
 def test_a_planted_finding_is_seen(page, served, axe):
     page.open(f"{served.url}/login")
     spoil = "document.querySelector('label').remove(); document.documentElement.removeAttribute('lang')"

@@ -4,6 +4,9 @@ import base64
 import io
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from Crypto.PublicKey import ECC
@@ -18,6 +21,7 @@ from protocol.documents import to_base64url
 from protocol.envelopes import fingerprint
 from scripts.kit_words import from_words, to_words
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY_START = MARCH + 2 * DAY
 PASSPHRASE = "four words nobody says"
 WORDS = Mnemonic("english")  # the reference implementation
@@ -544,6 +548,38 @@ def test_a_photo_of_the_code_opens_the_readings(page, served, tmp_path):
     page.find("#key-file").send_keys(str(tmp_path / "photo.jpg"))
     page.find("#open").click()
     page.wait(lambda: count(page) == 2)
+
+
+def test_the_commands_sheet_and_file_open_the_readings_too(page, served, tmp_path):
+    """The sheet as it is on a screen or printed, photographed; the file as it was written."""
+    seal_two(served)
+    (tmp_path / "passphrase").write_text(PASSPHRASE)
+    (tmp_path / "passphrase").chmod(0o600)
+    files = {"--out": "key.pem", "--passphrase-file": "passphrase", "--sheet": "kit.svg"}
+    options = [text for option, name in files.items() for text in (option, str(tmp_path / name))]
+    made = subprocess.run(
+        [sys.executable, "-m", "scripts.customer_key", "--from-words", *options],
+        input=words_of(served.me),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    size = {"width": 800, "height": 1130, "deviceScaleFactor": 2, "mobile": False}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.open((tmp_path / "kit.svg").as_uri())
+    page.driver.save_screenshot(str(tmp_path / "photo.png"))
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    page.fresh()  # the sheet was opened from the disk
+    for file, passphrase in (("photo.png", ""), ("key.pem", PASSPHRASE)):
+        open_form(page, served)
+        page.find("#account").send_keys(served.me.account)
+        page.find("#key-file").send_keys(str(tmp_path / file))
+        page.find("#passphrase").send_keys(passphrase)
+        page.find("#open").click()
+        page.wait(lambda: count(page) == 2)
 
 
 # --- As it looks ------------------------------------------------------------------------------------------------
