@@ -126,7 +126,18 @@ async function checkKey(keys, envelope) {
   if (mine !== envelope.customer_key) throw new SignInError("This account's envelope is sealed to another key than yours.");
 }
 
+// What is open is for who signed in: a page that comes back from the browser's cache begins anew.
+function forgetOnLeaving() {
+  addEventListener("pagehide", () => {
+    part("mine").hidden = true;
+  });
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) location.reload();
+  });
+}
+
 function show(keys, envelopes, zone, own) {
+  forgetOnLeaving();
   part("key-form").reset();
   part("sign-in").hidden = true;
   part("mine").hidden = false;
