@@ -6,6 +6,8 @@ import time
 
 from browser import program
 
+from scripts.street import free_port
+
 PATIENCE_S = 30
 
 
@@ -38,3 +40,14 @@ class Nginx:
     def stop(self):
         self._run.terminate()
         self._run.wait(PATIENCE_S)
+
+
+class InFront(Nginx):
+    """By plain HTTP before a server of loopback, as the browser's `url` for it; `more` are directives of its own."""
+
+    def __init__(self, folder, url, more=""):
+        port = free_port()
+        self.url = f"http://localhost:{port}"
+        target = url.replace("localhost", "127.0.0.1")
+        location = f"location / {{ proxy_pass {target}; proxy_set_header Host $http_host; {more} }}"
+        super().__init__(folder, f"server {{ listen 127.0.0.1:{port}; {location} }}", port)

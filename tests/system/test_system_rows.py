@@ -4,20 +4,18 @@ import http.client
 import http.cookiejar
 import json
 import urllib.request
-from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
 from mdms_bench import MARCH
-from nginx import PATIENCE_S, Nginx
+from nginx import PATIENCE_S, InFront
 from pages_bench import TOKEN
 from portal_page import count, mwh, sign_in
 from year import store_minutes
 
 from mdms.portal.rows import HISTORY_AT_ONCE, NEWEST_AT_ONCE, STREAMS
 from protocol import logins
-from scripts.street import free_port
 
 ROWS = 60_000
 SLOWLY = 400_000  # bytes a second: a block of history takes seconds
@@ -73,15 +71,9 @@ def test_rows_appear_where_there_is_no_room_for_another_stream(page, served, tmp
 
 def test_rows_appear_behind_a_proxy_that_holds_the_stream_back(page, served, tmp_path):
     served.ingest(served.me.segment([served.me.row(MARCH + 60, 1)]))
-    port = free_port()
-    nginx = Nginx(
-        tmp_path,
-        f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {served.url.replace('localhost', '127.0.0.1')};"
-        " proxy_set_header Host $http_host; proxy_ignore_headers X-Accel-Buffering; } }",
-        port,
-    )
+    nginx = InFront(tmp_path, served.url, "proxy_ignore_headers X-Accel-Buffering;")
     try:
-        sign_in(page, SimpleNamespace(url=f"http://localhost:{port}"), served.me, served.me.key_file(tmp_path))
+        sign_in(page, nginx, served.me, served.me.key_file(tmp_path))
         page.wait(lambda: asked(page, "rows.events"))
         served.ingest(served.me.segment([served.me.row(MARCH + 120, 8)]))
         page.wait(lambda: count(page) == 2)
