@@ -15,6 +15,7 @@ from .questions import ROWS_AT_ONCE, first_arrival, last_arrival, rows_before, r
 
 MAX_ARRIVAL = (1 << 63) - 1
 HISTORY_AT_ONCE = 20_000  # rows, 1.8 MB
+NEWEST_AT_ONCE = 2000  # a day of minutes and more: it is shown before the rest is asked for
 STREAMS = 8  # at once in one process: each holds a thread, and whoever comes later asks again and again instead
 STREAM_S = 60  # then the browser asks anew, and the session is looked at again
 LOOK_S = 0.25
@@ -39,8 +40,12 @@ def row_routes(own: Blueprint, store: Store) -> None:
 
     @own.get("/rows.bin")
     def history(account: str) -> Response:
-        """Answer with the rows before a number, in order. Asked again before their oldest, all come, newest first."""
-        found = rows_before(store, account, _number("before", MAX_ARRIVAL), HISTORY_AT_ONCE)
+        """Answer with the rows before a number, in order; without a number, with some of the newest.
+
+        Asked again before their oldest, all come, newest first.
+        """
+        most = HISTORY_AT_ONCE if "before" in request.args else NEWEST_AT_ONCE
+        found = rows_before(store, account, _number("before", MAX_ARRIVAL), most)
         answer = Response(b"".join(row for _, row in found), mimetype="application/octet-stream")
         oldest = first_arrival(store, account)
         answer.headers["Hushmeter-Oldest"] = str(found[0][0] if found else 0)
@@ -56,14 +61,19 @@ def row_routes(own: Blueprint, store: Store) -> None:
             refused.headers["Retry-After"] = str(STREAM_S)
             return refused
         stream = Response(_news(store, account, after, time.monotonic() + STREAM_S), mimetype="text/event-stream")
+        # nginx would otherwise keep it back, headers and all, until it ends.
+        stream.headers["X-Accel-Buffering"] = "no"
         # Also where the browser left before the first word, when the generator never ran.
         stream.call_on_close(free.release)
         return stream
 
 
 def _news(store: Store, account: str, after: int, until: float) -> Iterator[bytes]:
-    """Yield server-sent events (HTML standard, section 9.2): the newest row's number, whenever it has grown."""
-    yield b"retry: 250\n\n"
+    """Yield server-sent events (HTML standard, section 9.2): `here`, then the newest row's number as it grows.
+
+    Some proxies pass an answer's headers on and keep its body back: `here` tells the page that events do come.
+    """
+    yield b"retry: 250\nevent: here\ndata:\n\n"
     beat = time.monotonic()
     while (now := time.monotonic()) < until:
         newest = last_arrival(store, account)

@@ -2,6 +2,7 @@
 
 const EVERY_MS = 2000;
 const LONGEST_MS = 30_000;
+export const LOST = "Connection lost; trying again.";
 
 /** The session has ended. */
 export class SignedOut extends Error {}
@@ -47,24 +48,39 @@ export async function send(url, body, csrfToken) {
 }
 
 /**
- * Call `step` every two seconds, or `every` milliseconds, less often while it fails, and until `until()`.
- * `tell` gets "" or what is wrong; SignedOut ends it.
+ * Call `step` every two seconds, or `every` milliseconds, until `until()`; while it fails, after ever longer pauses.
+ * `tell` gets "" or what is wrong, and whether that is the end: SignedOut is.
  */
 export async function keepAsking(step, tell, { every = EVERY_MS, until = () => false } = {}) {
-  for (let pause = every; ; ) {
+  for (let failing = EVERY_MS; ; ) {
+    let pause = every;
     try {
       await step();
-      tell("");
+      tell("", false);
       if (until()) return;
-      pause = every;
+      failing = EVERY_MS;
     } catch (error) {
       if (error instanceof SignedOut) {
-        tell(`${error.message} Load the page again to sign in.`);
+        tell(`${error.message} Load the page again to sign in.`, true);
         return;
       }
-      tell("Connection lost; trying again.");
-      pause = Math.min(2 * pause, LONGEST_MS);
+      tell(LOST, false);
+      failing = Math.min(2 * failing, LONGEST_MS);
+      pause = failing;
     }
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await passed(pause);
   }
+}
+
+// A browser that is back on line need not wait for the end of a pause.
+function passed(pause) {
+  return new Promise((resolve) => {
+    const over = () => {
+      clearTimeout(timer);
+      removeEventListener("online", over);
+      resolve();
+    };
+    const timer = setTimeout(over, pause);
+    addEventListener("online", over);
+  });
 }

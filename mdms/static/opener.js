@@ -1,6 +1,6 @@
 // A worker that opens sealed rows and answers questions about them, so that the page stays quick whatever a year holds.
 //
-// In: {keys, envelope, earlier: envelopes of replaced meters, zone}; {prices: the tariff's versions}; {rows: Uint8Array of whole rows}; {ask: name, from, to,
+// In: {keys, envelope, earlier: envelopes of replaced meters, zone}; {prices: the tariff's versions}; {rows: Uint8Array of whole rows, past}; {ask: name, from, to,
 // against} for what is seen between two times and, with `against`, between two others; {ask: name, newest: count};
 // {ask: name, check: bill, upTo: bills} (checking.js); {ask: name, prove: a bill's proof} (proving.js); {ask: name, take: "csv" or "xml", from, to} for a file.
 // Out: {opened: whole count, failed, spentMs, last, first, pairs} behind each {rows}; {answer: name, ...} for each question, or
@@ -19,6 +19,7 @@ import { csv, greenButton } from "./taking.js";
 import { view } from "./view.js";
 
 const PAIRS = 3;
+const PIECE = 1000; // rows, some hundredths of a second
 
 const archive = new Archive();
 const meters = new Map();
@@ -30,12 +31,58 @@ let failed = 0;
 let closed = 0; // meters for which there is no envelope
 let spentMs = 0;
 let pairs = [];
-let work = Promise.resolve();
+let busy = false;
+// Strategy: questions go before rows, new rows before old ones, and rows are opened a piece at a time. So neither today
+// nor an answer waits for a year that is being opened.
+const asked = [];
+const [present, past] = [[], []]; // {bytes, at}: rows, and from where on they are still to be opened
+const turns = new MessageChannel();
 
 self.addEventListener("message", ({ data }) => {
-  // One after the other: what comes first is answered first.
-  work = work.then(() => take(data)).catch((error) => self.postMessage(failure(data, String(error?.message ?? error))));
+  if (data.rows) (data.past ? past : present).push({ bytes: data.rows, at: 0 });
+  else asked.push(data);
+  if (!busy) work();
 });
+
+async function work() {
+  busy = true;
+  while (asked.length || present.length || past.length) {
+    if (asked.length) await answer(asked.shift());
+    else await openPiece(present.length ? present : past);
+    await turn();
+  }
+  busy = false;
+}
+
+// Messages that have come meanwhile are taken in.
+function turn() {
+  return new Promise((resolve) => {
+    turns.port1.onmessage = resolve;
+    turns.port2.postMessage(null);
+  });
+}
+
+async function answer(data) {
+  try {
+    await take(data);
+  } catch (error) {
+    self.postMessage(failure(data, String(error?.message ?? error)));
+  }
+}
+
+async function openPiece(queue) {
+  const [rows] = queue;
+  const piece = rows.bytes.subarray(rows.at, rows.at + PIECE * ROW_BYTES);
+  rows.at += piece.length;
+  const last = rows.at === rows.bytes.length;
+  if (last) queue.shift();
+  try {
+    await open(piece);
+  } catch (error) {
+    self.postMessage(failure({}, String(error?.message ?? error)));
+  }
+  if (last) report();
+}
 
 // Whoever asked is told: a question without an answer would be waited for without end.
 function failure({ ask }, reason) {
@@ -45,7 +92,6 @@ function failure({ ask }, reason) {
 async function take(data) {
   if (data.keys) owner = data;
   else if (data.prices) prices = new Prices(data.prices);
-  else if (data.rows) await open(data.rows);
   else if (data.newest) self.postMessage({ answer: data.ask, readings: archive.newest(data.newest) });
   else if (data.check) self.postMessage({ answer: data.ask, ...check(data.check, data.upTo) });
   else if (data.prove) self.postMessage({ answer: data.ask, ...(await prove(data.prove)) });
@@ -97,11 +143,14 @@ async function open(bytes) {
       failed++;
     }
   }
+  spentMs += performance.now() - begun;
+}
+
+function report() {
   if (!archive.size && failed && closed === meters.size) {
     self.postMessage({ fatal: "Your key does not open this account's envelope." });
     return;
   }
-  spentMs += performance.now() - begun;
   self.postMessage({ opened: archive.size, failed, spentMs, last: archive.last, first: archive.first, pairs });
 }
 

@@ -21,6 +21,9 @@ const BILLS_MS = 10_000;
 const RELEASES_MS = 60_000;
 
 const part = (id) => document.getElementById(id);
+const write = (id, text) => {
+  if (part(id).textContent !== text) part(id).textContent = text;
+};
 const base = part("portal").dataset.base;
 let csrfToken = document.querySelector('meta[name="csrf-token"]').content;
 
@@ -123,7 +126,18 @@ async function checkKey(keys, envelope) {
   if (mine !== envelope.customer_key) throw new SignInError("This account's envelope is sealed to another key than yours.");
 }
 
+// What is open is for who signed in: a page that comes back from the browser's cache begins anew.
+function forgetOnLeaving() {
+  addEventListener("pagehide", () => {
+    part("mine").hidden = true;
+  });
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) location.reload();
+  });
+}
+
 function show(keys, envelopes, zone, own) {
+  forgetOnLeaving();
   part("key-form").reset();
   part("sign-in").hidden = true;
   part("mine").hidden = false;
@@ -135,20 +149,44 @@ function show(keys, envelopes, zone, own) {
   worker.postMessage({ keys, ...envelopes, zone });
   worker.addEventListener("message", ({ data }) => data.answer === undefined && mine.take(data));
   worker.addEventListener("error", () => mine.tell("Something went wrong while opening rows: load the page again."));
-  fetchRows(own, (rows) => worker.postMessage({ rows }, [rows.buffer]), (left) => mine.progress(left), (text) => mine.tell(text));
+  fetchRows(own, {
+    take: (rows, past) => worker.postMessage({ rows, past }, [rows.buffer]),
+    left: (count) => mine.progress(count),
+    tell: (text) => mine.tell(text),
+    tellPast: (text) => write("past-late", text),
+  });
   const tariffs = async () => {
     worker.postMessage({ prices: (await ask(`${own}tariffs.json`)).tariffs });
     mine.reprice();
   };
-  keepAsking(tariffs, () => {}, { every: TARIFFS_MS });
-  const check = async (bill, upTo) => {
-    const proof = bill.proof && (await ask(bill.proof).catch(() => null));
-    const proved = proof ? await question({ prove: proof }) : { wrong: "the server has no proof of it" };
-    return { ...(await question({ check: bill, upTo })), ...proved };
-  };
-  keepAsking(async () => showBills(await ask(`${own}bills.json`), check), () => {}, { every: BILLS_MS });
-  keepAsking(async () => showLooked(await ask(`${own}releases.json`)), () => {}, { every: RELEASES_MS });
-  offerChoices(() => ask(`${own}detail.json`), (name, body) => send(`${own}${name}`, body, csrfToken)).catch(() => {});
+  const check = async (bill, upTo) => ({ ...(await question({ check: bill, upTo })), ...(await prove(bill, question)) });
+  keepAsking(tariffs, late("price", "Your tariff"), { every: TARIFFS_MS });
+  keepAsking(async () => showBills(await ask(`${own}bills.json`), check), late("bills", "Your bills"), { every: BILLS_MS });
+  keepAsking(async () => showLooked(await ask(`${own}releases.json`)), late("log", "The key holder's log"), { every: RELEASES_MS });
+  const detail = () => once(() => ask(`${own}detail.json`), late("detail", "What lies here of yours"));
+  offerChoices(detail, (name, body) => send(`${own}${name}`, body, csrfToken)).catch(() => {
+    // Signed out meanwhile: said.
+  });
+}
+
+async function prove(bill, question) {
+  if (!bill.proof) return { wrong: "the server has no proof of it" };
+  const proof = await ask(bill.proof).catch(() => null);
+  return proof ? await question({ prove: proof }) : { wrong: "it could not be fetched; check again in a moment" };
+}
+
+/** Return what says beside a part of the page that it did not come. */
+function late(id, name) {
+  return (text, ended) => write(`${id}-late`, text && `${name} could not be fetched${ended ? ": you have been signed out." : "; trying again."}`);
+}
+
+/** Ask again and again until there is an answer; returns it, or undefined where the session has ended. */
+async function once(get, tell) {
+  let found;
+  await keepAsking(async () => {
+    found = await get();
+  }, tell, { until: () => true });
+  return found;
 }
 
 /** Return a function that asks a worker: each question has a name, which its answer carries. Rejects where there is none. */

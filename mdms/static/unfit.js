@@ -4,6 +4,8 @@ import { hasX25519 } from "./keyfile.js";
 
 /** Return what keeps this browser from opening readings, in words, or "". */
 export async function unfit() {
+  // A browser that is too old for this script leaves the page's own word on that where it is.
+  document.getElementById("too-old").remove();
   if (!isSecureContext) {
     return (
       "This page was not reached over HTTPS, so the browser keeps its cryptography shut. " +

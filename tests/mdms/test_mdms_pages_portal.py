@@ -192,10 +192,12 @@ def block_of(client, account, before=None):
 
 def test_history_comes_newest_block_first_and_says_how_much_is_left(pages, monkeypatch):
     monkeypatch.setattr("mdms.portal.rows.HISTORY_AT_ONCE", 3)
+    monkeypatch.setattr("mdms.portal.rows.NEWEST_AT_ONCE", 2)
     rows = [pages.me.row(MARCH + at * 60, at) for at in range(1, 8)]
     pages.ingest(pages.me.segment(rows), pages.other.segment([pages.other.row(MARCH + 60, 1)]))
     client = pages.as_customer(pages.me)
-    assert block_of(client, pages.me.account) == (rows[4:], [5, 7, 4])
+    assert block_of(client, pages.me.account) == (rows[5:], [6, 7, 5])
+    assert block_of(client, pages.me.account, 6) == (rows[2:5], [3, 5, 2])
     assert block_of(client, pages.me.account, 5) == (rows[1:4], [2, 4, 1])
     assert block_of(client, pages.me.account, 2) == (rows[:1], [1, 1, 0])
     assert block_of(client, pages.me.account, 1) == ([], [0, 0, 0])
@@ -214,8 +216,9 @@ def test_the_stream_tells_of_new_rows_and_ends_by_itself(pages, monkeypatch):
     pages.ingest(pages.me.segment([pages.me.row(MARCH + 60, 1)]))
     stream = client.get(f"/portal/accounts/{pages.me.account}/rows.events?after=1", buffered=False)
     assert stream.mimetype == "text/event-stream"
+    assert stream.headers["X-Accel-Buffering"] == "no"
     said = iter(stream.response)
-    assert next(said) == b"retry: 250\n\n"
+    assert next(said) == b"retry: 250\nevent: here\ndata:\n\n"
     pages.ingest(pages.other.segment([pages.other.row(MARCH + at, 1, length=1) for at in range(5)]))
     pages.ingest(pages.me.segment([pages.me.row(MARCH + 120, 1)]))
     assert list(said) == [b"data: 2\n\n"]

@@ -100,6 +100,14 @@ class Browser:
             if message["method"] == "Network.requestWillBeSent"
         ]
 
+    def answered(self):
+        """Return the URL of every answer whose head has come since `fresh`."""
+        return [
+            message["params"]["response"]["url"]
+            for message in self._performance()
+            if message["method"] == "Network.responseReceived"
+        ]
+
     def bodies(self, part):
         """Return the bodies of the open page's answers so far, from addresses that contain a part."""
         finished = {

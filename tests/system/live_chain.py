@@ -2,15 +2,14 @@
 
 import contextlib
 import secrets
-import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 from logged_process import LoggedProcess
 from real_concentrator import NAME, Concentrator, copy_provisioning
+from relay import Relay
 
 from protocol import wire
 from scripts.deployment import toml, write_private
@@ -19,10 +18,9 @@ from scripts.street import free_port, release_log
 ROOT = Path(__file__).resolve().parents[2]
 MICROPYTHON = Path(sys.executable).parent / "micropython"
 INTERVAL_S = DETAIL_S = 2  # so that a row waits at its meter for no other (firmware/README.md)
-PIECE = 4096
 
 
-class Line:
+class Line(Relay):
     """A TCP line from meters to a concentrator that notes when each DETAIL passes, by its counter.
 
     The time is taken before the concentrator has a byte of the frame's last piece.
@@ -30,25 +28,9 @@ class Line:
 
     def __init__(self, port):
         self.passed = {}  # counter: UTC seconds
-        self._target = ("127.0.0.1", port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._take, daemon=True).start()
+        super().__init__(port)
 
-    def close(self):
-        # A close alone does not wake an accept.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _take(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
-                for ends in ((near, far, self._note()), (far, near, lambda piece: None)):
-                    threading.Thread(target=copy, args=ends, daemon=True).start()
-
-    def _note(self):
+    def listeners(self):
         deframer = wire.Deframer()
 
         def note(piece):
@@ -58,18 +40,7 @@ class Line:
                 if header.type == wire.DETAIL:
                     self.passed.setdefault(header.counter, time.time())
 
-        return note
-
-
-def copy(source, target, note):
-    with contextlib.suppress(OSError):
-        while piece := source.recv(PIECE):
-            note(piece)
-            target.sendall(piece)
-    for end in (source, target):
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-        end.close()
+        return note, lambda piece: None
 
 
 class LiveChain:

@@ -1,26 +1,26 @@
 """HTTPS in front of a real `serve`: nginx, by the configuration that the documentation gives, and nothing else."""
 
 import http.client
+import json
 import re
 import socket
 import ssl
-import subprocess
-import time
 from pathlib import Path
 
 import msgspec
 import pytest
 from alarms_bench import certificate
-from browser import program
+from mdms_bench import MARCH
+from nginx import PATIENCE_S, Nginx
 from pages_bench import PASSWORD, TOKEN
 from served import Served
 
-from protocol import reports
+from mdms.portal.rows import STREAM_S
+from protocol import logins, reports
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "how-to" / "run-an-mdms.md"
 NAME = "energy.example"
-PATIENCE_S = 30
 
 
 def documented():
@@ -51,28 +51,8 @@ class Proxied:
         ):
             assert block.count(before) == 1, before
             block = block.replace(before, after)
-        places = "".join(
-            f"{kind}_temp_path {folder / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (folder / "nginx.conf").write_text(
-            f"user root; daemon off; pid {folder / 'nginx.pid'}; error_log {folder / 'error.log'};"
-            f" events {{}} http {{ access_log off; {places} {block} }}"
-        )
-        command = [program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
-        subprocess.run([*command, "-t"], check=True, capture_output=True, timeout=PATIENCE_S)
-        self._run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        self._wait()
+        self._nginx = Nginx(folder, block, self.https)
         self.cookies = {}
-
-    def _wait(self):
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.https), timeout=1).close()
-                return
-            except OSError:
-                assert time.monotonic() < deadline, "nginx never listened"
-                time.sleep(0.05)
 
     def connect(self, context=None):
         context = context or ssl.create_default_context(cafile=self.pem)
@@ -83,9 +63,7 @@ class Proxied:
 
     def ask(self, method, path, body=None, **headers):
         """Ask as a browser that keeps its cookie; returns the answer with its body read."""
-        connection = self.connect()
-        kept = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
-        connection.request(method, path, body, {**kept, **headers})
+        connection = self.begin(method, path, body, **headers)
         answer = connection.getresponse()
         answer.text = answer.read().decode()
         if cookie := answer.getheader("Set-Cookie"):
@@ -94,9 +72,22 @@ class Proxied:
         connection.close()
         return answer
 
+    def begin(self, method, path, body=None, **headers):
+        connection = self.connect()
+        kept = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
+        connection.request(method, path, body, {**kept, **headers})
+        return connection
+
+    def sign_in(self, customer):
+        """Answer a customer's challenge with the key, as the page does."""
+        post = {"Content-Type": "application/json", "X-CSRFToken": TOKEN.search(self.ask("GET", "/portal/").text)[1]}
+        asked = json.dumps({"account": customer.account})
+        challenge = logins.Challenge(**json.loads(self.ask("POST", "/portal/challenge.json", asked, **post).text))
+        answer = logins.answer_challenge(customer.key, challenge, f"https://{NAME}", customer.account)
+        assert self.ask("POST", "/portal/answer.json", msgspec.json.encode(answer), **post).status == 200
+
     def stop(self):
-        self._run.terminate()
-        self._run.wait(PATIENCE_S)
+        self._nginx.stop()
         self.served.stop()
 
 
@@ -158,3 +149,30 @@ def test_plain_http_is_sent_to_https_and_old_tls_to_nowhere(proxied):
 
 def test_another_host_gets_no_page(proxied):
     assert proxied.ask("GET", "/login", Host="evil.example").status == 421
+
+
+def test_news_of_a_row_comes_through_it_while_the_stream_is_open(proxied):
+    me = proxied.served.me
+    proxied.sign_in(me)
+    # A proxy that kept the stream back would answer when it ends, and by then nobody listens here.
+    assert PATIENCE_S < STREAM_S
+    connection = proxied.begin("GET", f"/portal/accounts/{me.account}/rows.events")
+    answer = connection.getresponse()
+    assert answer.getheader("Content-Type").startswith("text/event-stream")
+    assert event(answer) == [b"retry: 250", b"event: here", b"data:"]
+    for number in (1, 2):
+        proxied.served.ingest(me.segment([me.row(MARCH + number * 60, 5)]))
+        assert event(answer) == [b"data: %d" % number]
+    connection.close()
+
+
+def event(answer):
+    """The next event's lines; comments between events are beats."""
+    lines = []
+    while True:
+        line = answer.readline()
+        assert line, "the stream ended"
+        if line == b"\n" and lines:
+            return lines
+        if line != b"\n" and not line.startswith(b":"):
+            lines.append(line.rstrip())

@@ -6,6 +6,7 @@ from statistics import median
 
 import pytest
 from live_chain import DETAIL_S, LiveChain
+from nginx import InFront
 from wanted import tell
 
 from scripts.demo.say import customers_link
@@ -38,10 +39,22 @@ def chain(tmp_path):
         yield chain
 
 
+@pytest.fixture(params=["directly", "through nginx"])
+def way(request, chain, tmp_path):
+    """How the browser comes to the MDMS, and by which address."""
+    if request.param == "directly":
+        yield request.param, chain.url
+        return
+    nginx = InFront(tmp_path, chain.url)
+    yield request.param, nginx.url
+    nginx.stop()
+
+
 @pytest.mark.timeout(600)
-def test_what_a_meter_sends_is_soon_on_its_customers_curve(browser, chain, say):
+def test_what_a_meter_sends_is_soon_on_its_customers_curve(browser, chain, way, say):
+    how, url = way
     browser.fresh()
-    browser.open(customers_link(chain.url, chain.account, chain.customer))
+    browser.open(customers_link(url, chain.account, chain.customer))
     browser.wait(lambda: browser.find("#linked-open").is_displayed())
     browser.find("#linked-open").click()
     browser.wait(lambda: browser.text("#state") == "live", "the page never was live")
@@ -55,8 +68,8 @@ def test_what_a_meter_sends_is_soon_on_its_customers_curve(browser, chain, say):
         drawn = json.loads(run("return JSON.stringify(drawn)"))
     assert chain.counts()["stored"] >= ROWS
     took = delays(chain.line.passed, drawn)
-    say(f"meter sent to point on the curve, {len(took)} rows: longest {max(took):.2f} s")
-    tell(say, "meter sent to point on the curve, median, s", median(took), 2)
+    say(f"meter sent to point on the curve, {how}, {len(took)} rows: longest {max(took):.2f} s")
+    tell(say, f"meter sent to point on the curve, {how}, median, s", median(took), 2)
     assert browser.complaints() == []
 
 

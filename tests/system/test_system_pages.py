@@ -104,32 +104,6 @@ def test_a_key_file_with_a_passphrase_opens_as_well(page, served, tmp_path):
     page.wait(lambda: count(page) == 2)
 
 
-def test_nothing_decrypted_and_no_key_ever_leaves_the_browser(page, served, tmp_path):
-    seal_day(served)
-    key_file = served.me.key_file(tmp_path)
-    sign_in(page, served, served.me, key_file)
-    page.wait(lambda: count(page) == 9)
-    time.sleep(4.5)  # two rounds of asking
-    sent = page.requests()
-    posted = [json.loads(body) for url, body in sent if body]
-    assert [set(body) for body in posted] == [{"account"}, {"id", "answer"}]
-    secret = served.me.key.seed
-    for text in [part for request in sent for part in request]:
-        assert secret.hex() not in text
-        assert to_base64url(secret) not in text
-        assert str(sum(8**at for at in range(9))) not in text
-    allowed = re.compile(
-        r"/(portal/(accounts/[\w-]{22}/((rows|envelope|bills|tariffs|releases|detail)\.json|rows\.(bin|events)).*|(challenge|answer)\.json\??)?"
-        r"|static/[\w./-]+)$"
-    )
-    for url, _ in sent:
-        assert allowed.match(url.removeprefix(served.url)), url
-    query = {part for url, _ in sent for part in url.partition("?")[2].split("&") if part}
-    assert all(re.fullmatch(r"(after|before)=\d+|active=1", part) for part in query), query
-    stored = page.run("return [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length]")
-    assert stored == [0, 0, 0]
-
-
 def test_the_key_in_the_page_cannot_be_taken_out(page, served, tmp_path):
     page.open(f"{served.url}/portal/")
     code = """
@@ -246,6 +220,57 @@ def test_signing_out_ends_the_session_and_forgets_the_readings(page, served, tmp
     page.wait(lambda: page.driver.current_url == f"{served.url}/")
     assert page.run("return (await fetch(`/portal/accounts/${given[0]}/rows.json`)).status", served.me.account) == 401
     page.complaints()
+    page.driver.back()
+    begun_anew(page)
+
+
+def begun_anew(page):
+    """Nobody is signed in on the open page, and nothing of readings is on it."""
+    page.wait(lambda: page.find("#open").is_enabled())
+    assert not page.find("#mine").is_displayed()
+    assert page.find("#opened").get_attribute("data-count") is None
+    assert page.all("canvas") == []
+    assert [page.text(place) for place in ("#import", "#pairs", "#readings", "#bills")] == ["–", "", "", ""]
+
+
+def test_a_page_that_comes_back_from_the_browsers_cache_begins_anew(page, served, tmp_path):
+    seal_day(served, 2)
+    sign_in(page, served, served.me, served.me.key_file(tmp_path))
+    page.wait(lambda: count(page) == 2)
+    kept = "const page = await fetch(location.href); return page.headers.get('Cache-Control')"
+    assert page.run(kept) == "no-store"
+    # What a browser tells a page that it puts away and takes out again.
+    page.driver.execute_script("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    assert not page.find("#mine").is_displayed()
+    page.driver.execute_script("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    begun_anew(page)
+
+
+@pytest.mark.parametrize("name", ["", "new-key"])
+def test_without_scripts_or_with_a_browser_too_old_for_them_there_are_words(page, served, name):
+    def seen():
+        return [one.text for one in page.all("noscript p, #too-old") if one.is_displayed()]
+
+    page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        page.open(f"{served.url}/portal/{name}")
+        (words,) = seen()
+        assert "needs JavaScript" in words
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    # A module that a browser cannot parse runs as little as one that does not come.
+    page.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/static/portal.js", "*/static/ceremony.js"]})
+    try:
+        page.open(f"{served.url}/portal/{name}")
+        page.wait(seen, "no word")
+        (words,) = seen()
+        assert "too old" in words
+        assert "Firefox from 130" in words
+        page.complaints()  # of what was blocked
+    finally:
+        page.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    page.open(f"{served.url}/portal/{name}")
+    page.wait(lambda: page.all("#too-old") == [])
 
 
 def test_a_browser_without_x25519_is_told_what_to_do(page, served):
