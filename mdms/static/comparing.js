@@ -19,7 +19,9 @@ export function comparable(range, whole, zoom, earlier, readTo, zone) {
   if (!zoom && readTo >= whole.to) return { now, then: [earlier.from, earlier.to], name: BEFORE[range] };
   const then = [back(now[0]), Math.min(back(now[1]), earlier.to)];
   if (then[1] <= then[0]) return null;
-  return { now, then, name: zoom ? `the same time of ${BEFORE[range]}` : `${BEFORE[range]} up to the same time` };
+  const cut = readTo < shown.to;
+  if (!zoom) return { now, then, name: `${BEFORE[range]} up to the same time` };
+  return { now, then, name: `the same time of ${BEFORE[range]}${cut ? ", as far as this one is read" : ""}` };
 }
 
 /** Return a sentence of the energies of two such times, by what a worker saw of each (view.js). */

@@ -8,11 +8,12 @@ const part = (id) => document.getElementById(id);
 /** Show the lines of what a worker saw (view.js), and beside each what came before; up to the last reading. */
 export function showCurveTable(seen, before, { first, last }, zone) {
   const known = ({ from, to }) => from < last.end && to > first.end - first.length;
+  const oneDay = date(seen.from, zone) === date(seen.to - 1, zone); // which the title above names
   part("curve-before").hidden = !before;
   const rows = seen.lines.map((each, i) => [each, before && before.lines[i]]).filter(([each]) => known(each));
   part("curve-rows").replaceChildren(
     ...rows.map(([each, earlier]) => line(
-      [told(each, zone)],
+      [told(each, oneDay, zone), "t"],
       [energy(each, "importMwh"), "n"],
       [energy(each, "exportMwh"), "n"],
       ...(before ? [[earlier ? energy(earlier, "importMwh") : "–", "n"]] : []),
@@ -21,8 +22,9 @@ export function showCurveTable(seen, before, { first, last }, zone) {
   );
 }
 
-function told({ from, to, byDay }, zone) {
-  return byDay ? date(from, zone) : `${moment(from, zone)} to ${clock(to, zone)}`;
+function told({ from, to, byDay }, oneDay, zone) {
+  if (byDay) return date(from, zone);
+  return `${oneDay ? clock(from, zone) : moment(from, zone)} to ${clock(to, zone)}`;
 }
 
 function energy(each, name) {

@@ -116,7 +116,7 @@ def test_the_curves_table_says_what_the_curve_shows(page, served, tmp_path):
     served.ingest(served.me.segment(rows))
     opened(page, served, tmp_path, len(rows))
     lines = table(page)
-    assert [line[0] for line in lines[:2]] == ["2026-03-03 00:00 to 01:00", "2026-03-03 01:00 to 02:00"]
+    assert [line[0] for line in lines[:2]] == ["00:00 to 01:00", "01:00 to 02:00"]
     assert [line[1] for line in lines] == ["–" if hour in MISSING else "1.000" for hour in range(20)]
     assert {hour: line[3] for hour, line in enumerate(lines) if line[3]} == {
         3: "4 of 4 readings estimated",
@@ -288,7 +288,10 @@ def test_a_comparison_says_what_it_compares(page, imports):
     assert page.find("#curve-before").is_displayed()
     page.find("#closer").click()
     now, then = (TODAY + 6 * HOUR, TODAY + 10 * HOUR), (TODAY - 18 * HOUR, TODAY - 14 * HOUR)
-    comparison(page, told(imports, now, then, "the same time of the day before"))
+    comparison(page, told(imports, now, then, "the same time of the day before, as far as this one is read"))
+    page.find("#earlier").click()
+    now, then = (TODAY, TODAY + 10 * HOUR), (TODAY - DAY, TODAY - DAY + 10 * HOUR)
+    comparison(page, told(imports, now, then, "the same time of the day before, as far as this one is read"))
     page.find("#whole").click()
     page.find("#earlier").click()
     comparison(page, told(imports, (TODAY - DAY, TODAY), (TODAY - 2 * DAY, TODAY - DAY), "the day before"))
@@ -349,6 +352,19 @@ def test_a_power_of_hours_ago_is_not_told_as_now(page, served, tmp_path, hours_o
         page.wait(lambda: count(page) == 2)
         page.wait(lambda: page.text("#now-when") == "Now")
         assert page.text("#now") == "600 W"
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
+
+
+def test_in_a_simulation_the_newest_reading_is_now(page, served, tmp_path):
+    """Its days are long past, or to come, by the server's clock."""
+    mark = "addEventListener('DOMContentLoaded', () => { document.getElementById('portal').dataset.simulated = ''; });"
+    made = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": mark})
+    try:
+        served.ingest(served.me.segment([served.me.row(DAY_START + 60, 20_000)]))
+        opened(page, served, tmp_path, 1)
+        assert page.text("#now") == "1200 W"
+        assert page.text("#now-when") == "Now"
     finally:
         page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
 
