@@ -162,7 +162,7 @@ def between(imports, start, end):
 
 def on_title(page, start, end):
     wanted = " to ".join(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in (start, end))
-    page.wait(lambda: page.text("#span-title") == wanted, f"not {wanted} but {page.text('#span-title')}")
+    page.wait(lambda: page.text("#span-title") == wanted, f"not {wanted}")
 
 
 def focused(page):
@@ -274,7 +274,7 @@ def told(imports, now, then, name):
 
 
 def comparison(page, wanted):
-    page.wait(lambda: page.text("#compared") == wanted, f"not {wanted} but {page.text('#compared')}")
+    page.wait(lambda: page.text("#compared") == wanted, f"not {wanted}")
 
 
 def test_a_comparison_says_what_it_compares(page, imports):
