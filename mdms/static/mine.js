@@ -90,7 +90,7 @@ export class Mine {
   // In a task of its own, behind the one that shows the page.
   async #makeChart() {
     const { EnergyChart } = await charts;
-    await new Promise((resolve) => setTimeout(resolve));
+    await nextTask();
     return new EnergyChart(part("chart"), this.#zone, (from, to) => this.#zoomTo(from, to));
   }
 
@@ -160,9 +160,11 @@ export class Mine {
     const { from, to } = zoom ?? whole;
     const earlier = part("compare").checked && span(this.#range, newest, this.#back + 1, this.#zone);
     const { seen, before } = await this.#question({ from, to, against: earlier && this.#against(zoom, earlier) });
+    const state = this.#state; // of the same rows: the worker says it before it answers
     (await this.#chart).show(seen, before);
+    await nextTask();
     this.#controls(whole, zoom, first);
-    this.#figures(seen, last);
+    this.#figures(seen, state);
     this.#pairs();
     if (part("curve-rows").closest("details").open) showCurveTable(seen, before, { first, last }, this.#zone);
     if (part("readings").closest("details").open) await this.#readings();
@@ -221,7 +223,8 @@ export class Mine {
     part("now").classList.toggle("old", when !== "Now");
   }
 
-  #figures({ sums, cost, currency, unit }, last) {
+  #figures({ sums, cost, currency, unit }, state) {
+    const { last } = state;
     const net = kilowatts(last.importMwh - last.exportMwh, last.length) * 1000;
     part("now").textContent = `${net.toFixed(0)} W`;
     this.#age();
@@ -237,13 +240,13 @@ export class Mine {
     const when = this.#zoom || this.#back ? "in the time shown" : NOW[this.#range];
     for (const each of document.querySelectorAll(".span")) each.textContent = when;
     part("last").textContent = moment(last.end, this.#zone);
-    part("opened").textContent = this.#said(sums, unit);
-    part("opened").dataset.count = String(this.#state.opened);
-    part("opened").title = `${Math.round((this.#state.opened / this.#state.spentMs) * 1000).toLocaleString("en")} readings a second`;
+    part("opened").textContent = this.#said(sums, unit, state);
+    part("opened").dataset.count = String(state.opened);
+    part("opened").title = `${Math.round((state.opened / state.spentMs) * 1000).toLocaleString("en")} readings a second`;
   }
 
-  #said(sums, unit) {
-    const said = [`${this.#state.opened.toLocaleString("en")} readings opened since ${date(this.#state.first.end - this.#state.first.length, this.#zone)}.`];
+  #said(sums, unit, { opened, first }) {
+    const said = [`${opened.toLocaleString("en")} readings opened since ${date(first.end - first.length, this.#zone)}.`];
     if (sums.gaps) said.push(`${sums.gaps} ${sums.gaps === 1 ? "gap" : "gaps"} in the time shown.`);
     if (sums.estimated) said.push(`${sums.estimated} of ${sums.readings} readings shown are estimates: shaded.`);
     if (sums.failed) said.push(`In ${sums.failed} of ${sums.readings} readings shown the power failed: a strip along the top.`);
@@ -284,6 +287,11 @@ export class Mine {
       [number(reading.powerFactor, 3), "n"],
     );
   }
+}
+
+// A long task keeps whoever presses a button waiting: between two pieces of work the page looks after them.
+function nextTask() {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 // What is written again is said again by a screen reader.
