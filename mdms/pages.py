@@ -83,7 +83,9 @@ def serve_pages(
     app.register_blueprint(operator_routes(config, store, book, _signed(config, store, book)))
     app.register_blueprint(auditor_routes(log, book))
     app.jinja_env.filters.update(kwh=formats.kwh, words=words)
-    app.context_processor(lambda: {"person": who(), "deployment": config.deployment})
+    app.context_processor(
+        lambda: {"person": who(), "deployment": config.deployment, "simulated": config.conductor is not None}
+    )
     app.register_error_handler(HTTPException, _error)
 
     def refuse_other_hosts() -> ResponseReturnValue | None:

@@ -8,6 +8,13 @@ export const LOST = "Connection lost; trying again.";
 export class SignedOut extends Error {}
 
 let active = false;
+let aheadMs = 0;
+
+/** Return the time in UTC seconds by the server's clock, as far as it has answered: this machine's may be hours off. */
+export function serverTime() {
+  return (Date.now() + aheadMs) / 1000;
+}
+
 for (const kind of ["pointerdown", "keydown"]) {
   addEventListener(kind, () => {
     active = true;
@@ -31,6 +38,8 @@ async function get(url, parameters) {
   const query = new URLSearchParams(active ? { ...parameters, active: "1" } : parameters);
   active = false;
   const answer = await fetch(`${url}?${query}`, { credentials: "same-origin", cache: "no-store" });
+  const told = Date.parse(answer.headers.get("Date"));
+  if (!Number.isNaN(told)) aheadMs = told - Date.now();
   if (answer.status === 401) throw new SignedOut("You have been signed out.");
   if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
   return answer;

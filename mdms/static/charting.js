@@ -39,14 +39,14 @@ export function wallTicks(zone) {
     ticks.map((at) => (increment >= 86_400 ? day : hour)(uPlot.tzDate(new Date(at * 1000), zone)));
 }
 
-/** Shade [from, to] stretches of a plot, each a pixel wide at least. */
-export function shade(plot, stretches) {
+/** Shade [from, to] stretches of a plot in a colour of the page, each a pixel wide at least; `high`: CSS pixels from the top, or all. */
+export function shade(plot, stretches, name = "--band", high = Infinity) {
   const { left, top, width, height } = plot.bbox;
   plot.ctx.save();
   plot.ctx.beginPath();
-  plot.ctx.rect(left, top, width, height);
+  plot.ctx.rect(left, top, width, Math.min(height, high * devicePixelRatio));
   plot.ctx.clip();
-  plot.ctx.fillStyle = colour("--band");
+  plot.ctx.fillStyle = colour(name);
   for (const [from, to] of stretches) {
     const x = plot.valToPos(from, "x", true);
     plot.ctx.fillRect(x, top, Math.max(plot.valToPos(to, "x", true) - x, 1), height);

@@ -1,13 +1,16 @@
-// The customer's curve: steps of mean power, or of a day's energy; what came before beside it; estimates shaded.
-// Drag to zoom, double-click for all of it.
+// The customer's curve: steps of mean power, or of a day's energy; what came before beside it; estimates shaded, and where
+// the power failed a strip along the top. Drag to zoom, double-click for all of it.
 
 import { axis, colour, follow, highest, shade, wallTicks, widthOf } from "./charting.js";
 import { moment } from "./figures.js";
+import { LEAST_ZOOM_S } from "./zooming.js";
 import uPlot from "./vendor/uplot.js";
 
 const HEIGHT = 300;
 const HAIR_S = 0.001; // between a step's end and the next one's beginning
-const LEAST_ZOOM_S = 120;
+const HEADROOM = 1.08;
+const LEAST_TOP = 0.001;
+const STRIP = 6; // CSS pixels
 
 /** Return uPlot's columns for steps between edges: every value at its step's both ends, null where nothing is known. */
 export function columnsOf(edges, ...series) {
@@ -25,7 +28,7 @@ export function columnsOf(edges, ...series) {
 export class EnergyChart {
   #plot;
   #unit = "kW";
-  #doubtful = [];
+  #marks = { estimated: [], failed: [] };
 
   constructor(element, zone, zoomed) {
     const shared = axis();
@@ -41,7 +44,7 @@ export class EnergyChart {
         tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
         scales: {
           x: { range: (_plot, low, high) => [low, high] },
-          y: { range: (_plot, _low, high) => [0, Math.max(high ?? 0, 0.001) * 1.08] },
+          y: { range: (_plot, _low, high) => [0, high ?? HEADROOM] },
         },
         axes: [
           { ...shared, size: 34, values: wallTicks(zone) },
@@ -59,7 +62,8 @@ export class EnergyChart {
           bind: { dblclick: () => () => zoomed() },
         },
         hooks: {
-          drawClear: [(plot) => shade(plot, this.#doubtful)],
+          drawClear: [(plot) => shade(plot, this.#marks.estimated)],
+          draw: [(plot) => shade(plot, this.#marks.failed, "--failed", STRIP)],
           setSelect: [(plot) => this.#selected(plot, zoomed)],
         },
       },
@@ -72,13 +76,13 @@ export class EnergyChart {
   /** Show what a worker saw (view.js) and, beside it, the imports of what came before. */
   show(seen, before) {
     this.#unit = seen.unit;
-    this.#doubtful = seen.doubtful;
+    this.#marks = seen;
     const columns = columnsOf(seen.edges, seen.imports, seen.exports, before?.imports ?? []);
     this.#plot.batch(() => {
       this.#plot.setSeries(3, { show: Boolean(before) });
       this.#plot.setData(columns, false);
       this.#plot.setScale("x", { min: seen.from, max: seen.to });
-      this.#plot.setScale("y", { min: 0, max: Math.max(0, ...columns.slice(1).map(highest)) });
+      this.#plot.setScale("y", { min: 0, max: HEADROOM * Math.max(LEAST_TOP, ...columns.slice(1).map(highest)) });
     });
   }
 

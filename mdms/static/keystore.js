@@ -28,6 +28,14 @@ export async function kept() {
   return records.filter((record) => record.keys?.privateKey);
 }
 
+/** Note beside a kept key that the tour was offered; returns whether it had been. Without a kept key nothing is noted. */
+export async function noteTour(keys) {
+  const name = toBase64url(await fingerprint(keys.publicKey));
+  const record = (await kept()).find((each) => each.name === name);
+  if (record && !record.toured) await inStore("readwrite", (store) => store.put({ ...record, toured: true }));
+  return Boolean(record?.toured);
+}
+
 /** Forget a key by its fingerprint. */
 export async function forget(name) {
   if (!(await exists())) return;

@@ -1,15 +1,28 @@
 // What the customer sees once rows are open: curve, figures, sealed beside opened. The worker holds the readings.
 
+import { serverTime } from "./asking.js";
 import { toHex } from "./bytes.js";
-import { EnergyChart } from "./energy_chart.js";
+import { comparable, compared } from "./comparing.js";
+import { showCurveTable } from "./curve_table.js";
 import { date, kilowatts, kwh, moment } from "./figures.js";
-import { RANGES, span } from "./spans.js";
+import { whenRead } from "./newest.js";
+import { earlierBy, RANGES, span } from "./spans.js";
 import { line } from "./table.js";
+import { closer, shifted, wider } from "./zooming.js";
+
+// Loaded beside the page and not before it: the chart's library is the largest piece of script here.
+const charts = import("./energy_chart.js");
+charts.catch(() => {}); // told where it is drawn
 
 const READINGS = 60;
 const FILE_MS = 60_000;
+const AGE_MS = 5000;
 const BROKEN = "Something went wrong while adding your readings up; nothing is lost. Load the page again.";
+const COST = "by your tariff; the bill says it exactly";
+const COST_OF_A_PART = "by your tariff, a charge a day by the share of the day that is shown";
 const NOW = { day: "today", week: "this week", month: "this month", year: "this year" };
+
+const HANDS_TO = { earlier: "later", later: "earlier", closer: "wider", wider: "closer", whole: "closer" };
 
 const part = (id) => document.getElementById(id);
 
@@ -22,20 +35,25 @@ export class Mine {
   #range = "day";
   #back = 0;
   #zoom = null;
+  #whole = null;
   #due = false;
   #asking = false;
 
   constructor(zone, question) {
     this.#zone = zone;
     this.#question = question;
-    this.#chart = new EnergyChart(part("chart"), zone, (from, to) => this.#zoomTo(from, to));
+    this.#chart = this.#makeChart();
+    this.#chart.catch(() => {});
     for (const range of RANGES) part(`range-${range}`).addEventListener("click", () => this.#choose(range));
     part("earlier").addEventListener("click", () => this.#step(1));
     part("later").addEventListener("click", () => this.#step(-1));
+    part("closer").addEventListener("click", () => this.#zoomIn());
+    part("wider").addEventListener("click", () => this.#zoomOut());
     part("whole").addEventListener("click", () => this.#zoomTo());
     for (const kind of ["csv", "xml"]) part(`take-${kind}`).addEventListener("click", () => this.#take(kind).catch(() => this.#warn(BROKEN)));
     part("compare").addEventListener("change", () => this.#drawSoon());
-    part("readings").closest("details").addEventListener("toggle", () => this.#drawSoon());
+    for (const id of ["readings", "curve-rows"]) part(id).closest("details").addEventListener("toggle", () => this.#drawSoon());
+    setInterval(() => this.#age(), AGE_MS);
   }
 
   /** Take what the worker says of itself after opening rows. */
@@ -69,6 +87,13 @@ export class Mine {
     part("state").classList.toggle("live", !text);
   }
 
+  // In a task of its own, behind the one that shows the page.
+  async #makeChart() {
+    const { EnergyChart } = await charts;
+    await nextTask();
+    return new EnergyChart(part("chart"), this.#zone, (from, to) => this.#zoomTo(from, to));
+  }
+
   #warn(text) {
     part("failed").textContent = text;
     part("failed").hidden = false;
@@ -82,14 +107,26 @@ export class Mine {
     this.#drawSoon();
   }
 
+  // 1 is earlier, -1 later: by spans, or while zoomed by the width of the window.
   #step(by) {
-    this.#back = Math.max(0, this.#back + by);
-    this.#zoom = null;
+    if (this.#zoom) this.#zoom = shifted(this.#zoom, -by, this.#whole);
+    else this.#back = Math.max(0, this.#back + by);
     this.#drawSoon();
   }
 
   #zoomTo(from, to) {
-    this.#zoom = from === undefined ? null : { from, to };
+    this.#zoom = from === undefined ? null : { from: Math.max(from, this.#whole.from), to: Math.min(to, this.#whole.to) };
+    this.#drawSoon();
+  }
+
+  #zoomIn() {
+    if (!this.#whole) return;
+    this.#zoom = closer(this.#zoom ?? this.#whole) ?? this.#zoom;
+    this.#drawSoon();
+  }
+
+  #zoomOut() {
+    this.#zoom = this.#zoom && wider(this.#zoom, this.#whole);
     this.#drawSoon();
   }
 
@@ -118,15 +155,37 @@ export class Mine {
     if (!last) return;
     const newest = last.end - last.length;
     const whole = span(this.#range, newest, this.#back, this.#zone);
-    const { from, to } = this.#zoom ?? whole;
-    const earlier = span(this.#range, newest, this.#back + 1, this.#zone);
-    const against = part("compare").checked && [earlier.from + from - whole.from, earlier.from + to - whole.from];
-    const { seen, before } = await this.#question({ from, to, against });
-    this.#chart.show(seen, before);
-    this.#controls(whole, first);
-    this.#figures(seen, last);
+    const zoom = this.#zoom;
+    this.#whole = whole;
+    const { from, to } = zoom ?? whole;
+    const earlier = part("compare").checked && span(this.#range, newest, this.#back + 1, this.#zone);
+    const { seen, before } = await this.#question({ from, to, against: earlier && this.#against(zoom, earlier) });
+    const state = this.#state; // of the same rows: the worker says it before it answers
+    (await this.#chart).show(seen, before);
+    await nextTask();
+    this.#controls(whole, zoom, first);
+    this.#figures(seen, state);
     this.#pairs();
+    if (part("curve-rows").closest("details").open) showCurveTable(seen, before, { first, last }, this.#zone);
     if (part("readings").closest("details").open) await this.#readings();
+    await this.#compare(earlier && comparable(this.#range, whole, zoom, earlier, last.end, this.#zone), earlier);
+  }
+
+  // As long as what is shown, so that the steps of both lie over each other; a whole span before may be another number of days.
+  #against(zoom, earlier) {
+    if (!zoom) return [earlier.from, earlier.to];
+    const begin = earlierBy(this.#range, zoom.from, this.#zone);
+    return [begin, begin + zoom.to - zoom.from];
+  }
+
+  // Only what both have: a day that is not over is set against the same hours.
+  async #compare(both, wanted) {
+    let text = wanted ? "There is nothing before to compare with." : "";
+    if (both) {
+      const { seen, before } = await this.#question({ from: both.now[0], to: both.now[1], against: both.then });
+      text = compared(both, seen.sums, before.sums);
+    }
+    write("compared", text);
   }
 
   // Made by the worker and given to the browser's downloads: it goes to no server.
@@ -142,18 +201,33 @@ export class Mine {
     setTimeout(() => URL.revokeObjectURL(link.href), FILE_MS);
   }
 
-  #controls(whole, first) {
-    part("span-title").textContent = this.#zoom
-      ? `${moment(this.#zoom.from, this.#zone)} to ${moment(this.#zoom.to, this.#zone)}`
-      : whole.title;
-    part("later").disabled = this.#back === 0;
-    part("earlier").disabled = whole.from <= first.end - first.length;
-    part("whole").hidden = !this.#zoom;
+  #controls(whole, zoom, first) {
+    write("span-title", zoom ? `${moment(zoom.from, this.#zone)} to ${moment(zoom.to, this.#zone)}` : whole.title);
+    allow({
+      earlier: zoom ? zoom.from > whole.from : whole.from > first.end - first.length,
+      later: zoom ? zoom.to < whole.to : this.#back > 0,
+      closer: Boolean(closer(zoom ?? whole)),
+      wider: Boolean(zoom),
+      whole: Boolean(zoom),
+    });
+    part("whole").hidden = !zoom;
   }
 
-  #figures({ sums, cost, currency, unit }, last) {
+  // Also while no row comes: what was now has become old.
+  #age() {
+    const { last } = this.#state;
+    // In a simulation the readings' time is another than the server's.
+    if (!last || "simulated" in part("portal").dataset) return;
+    const when = whenRead(last, serverTime(), this.#zone);
+    if (part("now-when").textContent !== when) part("now-when").textContent = when;
+    part("now").classList.toggle("old", when !== "Now");
+  }
+
+  #figures({ sums, cost, currency, unit }, state) {
+    const { last } = state;
     const net = kilowatts(last.importMwh - last.exportMwh, last.length) * 1000;
     part("now").textContent = `${net.toFixed(0)} W`;
+    this.#age();
     const electric = [[last.volts, 1, "V"], [last.amperes, 2, "A"], [last.powerFactor, 2, "power factor"]];
     const measured = electric.filter(([value]) => !Number.isNaN(value)).map(([value, digits, name]) => `${value.toFixed(digits)} ${name}`);
     part("now-more").textContent = measured.join(" · ");
@@ -162,18 +236,20 @@ export class Mine {
       part(id).dataset.mwh = String(sum);
     }
     part("cost").textContent = cost === null ? "–" : cost.toLocaleString("en", { style: "currency", currency });
+    part("cost-more").textContent = this.#zoom ? COST_OF_A_PART : COST;
     const when = this.#zoom || this.#back ? "in the time shown" : NOW[this.#range];
     for (const each of document.querySelectorAll(".span")) each.textContent = when;
     part("last").textContent = moment(last.end, this.#zone);
-    part("opened").textContent = this.#said(sums, unit);
-    part("opened").dataset.count = String(this.#state.opened);
-    part("opened").title = `${Math.round((this.#state.opened / this.#state.spentMs) * 1000).toLocaleString("en")} readings a second`;
+    part("opened").textContent = this.#said(sums, unit, state);
+    part("opened").dataset.count = String(state.opened);
+    part("opened").title = `${Math.round((state.opened / state.spentMs) * 1000).toLocaleString("en")} readings a second`;
   }
 
-  #said(sums, unit) {
-    const said = [`${this.#state.opened.toLocaleString("en")} readings opened since ${date(this.#state.first.end - this.#state.first.length, this.#zone)}.`];
+  #said(sums, unit, { opened, first }) {
+    const said = [`${opened.toLocaleString("en")} readings opened since ${date(first.end - first.length, this.#zone)}.`];
     if (sums.gaps) said.push(`${sums.gaps} ${sums.gaps === 1 ? "gap" : "gaps"} in the time shown.`);
     if (sums.estimated) said.push(`${sums.estimated} of ${sums.readings} readings shown are estimates: shaded.`);
+    if (sums.failed) said.push(`In ${sums.failed} of ${sums.readings} readings shown the power failed: a strip along the top.`);
     if (sums.apparent) said.push("Your meter measures current alone: its energies are estimates at the mains' nominal voltage.");
     if (unit === "kWh") said.push("Each step is a day's energy.");
     return said.join(" ");
@@ -211,6 +287,25 @@ export class Mine {
       [number(reading.powerFactor, 3), "n"],
     );
   }
+}
+
+// A long task keeps whoever presses a button waiting: between two pieces of work the page looks after them.
+function nextTask() {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+// What is written again is said again by a screen reader.
+function write(id, text) {
+  if (part(id).textContent !== text) part(id).textContent = text;
+}
+
+// A button that can do nothing any more hands the focus to one that can: from a disabled one no key goes on.
+function allow(can) {
+  const focused = document.activeElement?.id;
+  for (const id of Object.keys(can)) part(id).disabled = !can[id];
+  if (can[focused] !== false) return;
+  const next = Object.keys(can).find((id) => can[id]) ?? "title";
+  part(HANDS_TO[focused] && can[HANDS_TO[focused]] ? HANDS_TO[focused] : next).focus();
 }
 
 function watthours(mwh) {

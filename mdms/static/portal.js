@@ -142,7 +142,7 @@ function show(keys, envelopes, zone, own) {
   part("sign-in").hidden = true;
   part("mine").hidden = false;
   part("title").focus();
-  offerTour();
+  offerTour(keys);
   const worker = new Worker(new URL("./opener.js", import.meta.url), { type: "module" });
   const question = questions(worker);
   const mine = new Mine(zone, question);

@@ -39,7 +39,7 @@ export class Prices {
       netted.credit += ((columns.exportMwh[at] / MWH_A_KWH) * credit) / MICRO;
     });
     if (netted.unpriced) return null;
-    return netted.taxed - netted.credit + this.#standing(from, Math.min(to, archive.last?.end ?? from));
+    return netted.taxed - netted.credit + (archive.size ? this.#standing(archive, from, to) : 0);
   }
 
   /** Return the name of the band that a time is in, by the tariff of that name and version; null without it. */
@@ -63,14 +63,22 @@ export class Prices {
     return version < 0 ? null : { version, band: band(this.#versions[version], time) };
   }
 
-  // A charge a period is left to the bill: it is one for the whole of it.
-  #standing(from, to) {
+  // Midnight to midnight of the wall. A day that is shown as a whole is charged as a whole once it has begun, as on the
+  // bill, and so is the day of the first reading. One that a zoom cuts bears the share of its 23, 24 or 25 hours that is
+  // shown: so an hour does not cost a day, and the parts of a day add up to it. A charge a period is left to the bill: it
+  // is one for the whole of it.
+  #standing(archive, from, to) {
+    const { zone } = this.#versions.at(-1);
+    const { first, last } = archive;
     let sum = 0;
-    for (let at = from; at < to; at = midnight(at + 30 * 3600, this.#versions.at(-1).zone)) {
-      const version = this.#at(at)?.version;
+    let next;
+    for (let day = midnight(Math.max(from, first.end - first.length), zone); day < Math.min(to, last.end); day = next) {
+      next = midnight(day + 30 * 3600, zone);
+      const version = this.#at(day)?.version;
       if (version === undefined) continue;
       const { standing_per: per, standing_micro: micro, tax_ppm: tax } = this.#versions[version];
-      if (per === "day") sum += (micro / MICRO) * (1 + tax / MICRO);
+      const share = Math.max(0, Math.min(to, next) - Math.max(from, day)) / (next - day);
+      if (per === "day") sum += (micro / MICRO) * (1 + tax / MICRO) * share;
     }
     return sum;
   }

@@ -26,3 +26,11 @@ export function span(range, at, back, zone) {
   }
   return { from: begin(year - back, 1, 1), to: begin(year - back + 1, 1, 1), title: String(year - back) };
 }
+
+/** Return the same date and time on the wall a day, week, month or year before a time; a 31st may overflow into a next month. */
+export function earlierBy(range, at, zone) {
+  const [year, month, day, hour] = wallOf(at, zone);
+  const rest = at - wall(year, month, day, hour, zone);
+  const [years, months, days] = { day: [0, 0, 1], week: [0, 0, 7], month: [0, 1, 0], year: [1, 0, 0] }[range];
+  return wall(year - years, month - months, day - days, hour, zone) + rest;
+}

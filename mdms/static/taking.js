@@ -3,6 +3,7 @@
 // The same columns, codes and ids as the command-line twin writes (scripts/customer_agent/espi.py says what they mean).
 
 import { ascii, concat, fromHex, toHex } from "./bytes.js";
+import { ESTIMATES } from "./quality.js";
 
 const ATOM = "http://www.w3.org/2005/Atom";
 const ESPI = "http://naesb.org/espi";
@@ -10,7 +11,6 @@ const NAMESPACE = "6f7b4bb46a0f5b0e9c4e2f4ad1f0c9a1";
 const DAY_S = 86_400;
 const RAW = 14;
 const QUESTIONABLE = 10;
-const DOUBTFUL = 0x08 | 0x01; // estimated, apparent power only
 const DIRECTIONS = [["import", 1, "importMwh"], ["export", 19, "exportMwh"]];
 const HEADINGS = [
   "meter", "start", "end", "import_kwh", "export_kwh", "import_register_kwh", "export_register_kwh",
@@ -98,7 +98,7 @@ function block(readings, energy) {
   const doubtful = `<ReadingQuality>${element("quality", QUESTIONABLE)}</ReadingQuality>`;
   const inside = readings.map(
     (reading) =>
-      `<IntervalReading>${reading.quality & DOUBTFUL ? doubtful : ""}` +
+      `<IntervalReading>${reading.quality & ESTIMATES ? doubtful : ""}` +
       `${time("timePeriod", reading.start, reading.length)}${element("value", reading[energy])}</IntervalReading>`,
   );
   return `<IntervalBlock xmlns="${ESPI}">${time("interval", first, last - first)}${inside.join("")}</IntervalBlock>`;

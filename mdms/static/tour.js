@@ -1,8 +1,12 @@
 // A tour of a minute over the customer's page: one thing after the other is outlined and said in a sentence or two.
+// Who comes for the first time is asked, once. That it was is noted beside a kept key, and else in the tab's history alone:
+// a browser that keeps no key keeps nothing.
+
+import { noteTour } from "./keystore.js";
 
 const STEPS = [
   ["title", "This is your home's electricity, opened in this browser with your key. The utility stores it sealed, and cannot open it."],
-  ["chart", "Your power over the day. Drag over the curve to look closer, double-click for all of it. Shaded parts are estimates, holes are times without a reading."],
+  ["chart", "Your power over the day. Drag over it, or press plus, to look closer. Shaded parts are estimates, holes are times without a reading."],
   ["range-day", "A day, a week, a month or a year; the arrows go back in time, and the box beside them shows what came before as a dashed line."],
   ["now", "What your home draws, by its newest reading, and what the time shown has cost so far by your tariff. To spare its memory a meter may hold minutes back for up to three; what it sends is here about a second later."],
   ["pairs", "The same readings twice: as the utility has them, and as only you see them."],
@@ -12,8 +16,8 @@ const STEPS = [
 
 const part = (id) => document.getElementById(id);
 
-/** Offer the tour behind the page's button. */
-export function offerTour() {
+/** Offer the tour behind the page's button, and to who signs in with `keys` for the first time in words. */
+export function offerTour(keys) {
   const dialog = part("tour");
   let at = 0;
   const show = () => {
@@ -26,11 +30,20 @@ export function offerTour() {
     part("tour-back").disabled = at === 0;
     part("tour-next").textContent = at + 1 < STEPS.length ? "Next" : "Done";
   };
-  part("tour-begin").addEventListener("click", () => {
+  const begin = () => {
+    part("tour-offer").hidden = true;
     at = 0;
     dialog.show();
     show();
     part("tour-next").focus();
+  };
+  for (const id of ["tour-begin", "tour-yes"]) part(id).addEventListener("click", begin);
+  part("tour-no").addEventListener("click", () => {
+    part("tour-offer").hidden = true;
+    part("title").focus();
+  });
+  offered(keys).then((before) => {
+    if (!dialog.open) part("tour-offer").hidden = before;
   });
   part("tour-back").addEventListener("click", () => {
     at--;
@@ -47,4 +60,10 @@ export function offerTour() {
     for (const [id] of STEPS) part(id).classList.remove("shown");
     part("tour-begin").focus();
   });
+}
+
+async function offered(keys) {
+  const before = history.state?.toured ?? (await noteTour(keys).catch(() => false));
+  history.replaceState({ ...history.state, toured: true }, "");
+  return before;
 }

@@ -49,14 +49,15 @@ class Customer:
         sealed = seal_root(self.key, self._root, self.title, self.account, self.epoch)
         return sign(operator, ENVELOPE, DEPLOYMENT, canonical_json(sealed))
 
-    def row(self, end, import_mwh, export_mwh=0, length=60):
-        """A sealed row as the meter would make it."""
+    def row(self, end, import_mwh, export_mwh=0, length=60, quality=0, electric=(2301, 145, 987)):
+        """A sealed row as the meter would make it; ``electric``: decivolts, centiamperes, power factor x 1000."""
         self.counter += 1
         self.import_mwh += import_mwh
         self.export_mwh += export_mwh
         epoch = keychain.epoch_of(end)
         header = wire.Header(wire.DETAIL, self.title, epoch, b"salt", self.counter)
-        detail = wire.Detail(end, length, import_mwh, export_mwh, self.import_mwh, self.export_mwh, 2301, 145, 987, 0)
+        registers = (self.import_mwh, self.export_mwh)
+        detail = wire.Detail(end, length, import_mwh, export_mwh, *registers, *electric, quality)
         chain = keychain.Chain(self.epoch, keychain.first_chain(self._root)).at(epoch)
         blob = wire.seal_detail(Ccm(), chain.key(keychain.DETAIL), header, wire.pack_detail(detail))
         return wire.pack_header(header) + blob

@@ -336,3 +336,14 @@ def test_the_row_numbers_of_a_tenancy_have_no_gap_under_racing_uploads(bench, tm
     found, answer = rows_of(pages.as_customer(pages.me), pages.me.account)
     assert answer["next"] == len(found) == 24
     pages.close()
+
+
+def test_the_page_of_a_simulation_says_so_and_no_other_does(bench, tmp_path):
+    """By it the page does not call the newest reading old: the readings' time is another than the server's."""
+    clocks = ({}, {"clock": "conducted:localhost:1", "unsafe_simulated_clock": True})
+    for number, clock in enumerate(clocks):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        pages = BenchPages(bench, folder, **clock)
+        assert ("data-simulated" in pages.client().get("/portal/").text) == bool(clock)
+        pages.close()

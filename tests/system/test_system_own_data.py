@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from mdms.records.bills import Bill, keep_bill
 from mdms.releases import ReleaseWorker
 from protocol.documents import parse
 from protocol.envelopes import Envelope
-from protocol.tariffs import sign_tariff, tariff_id
+from protocol.tariffs import local_days, sign_tariff, tariff_id
 from protocol.windows import WINDOW_S, window_of
 
 DAYS = 31
@@ -76,7 +77,60 @@ def test_the_browsers_prices_are_the_bills(page, served):
         energies = (sum(hour[1] for hour in inside), sum(hour[2] for hour in inside))
         sums.append(BillSum(number, ((band.name, 1),), 1, 1, *energies))
     exact = cost(tariff, tuple(sums), 31).total
-    assert found == pytest.approx(exact / 100, abs=0.005)  # the bill counts cents
+    assert round(found * 100) == exact  # the bill counts cents
+
+
+STANDING = (
+    MODULES
+    + """
+const { Archive } = await from("archive.js");
+const { Prices } = await from("prices.js");
+const [tariff, first, last, stretches] = given;
+const archive = new Archive();
+for (let end = first + 3600; end <= last; end += 3600) {
+  archive.add({ end, length: 3600, importMwh: 0, exportMwh: 0, importRegister: 0, exportRegister: 0,
+                volts: NaN, amperes: NaN, powerFactor: NaN, quality: 0, meter: 0 });
+}
+const prices = new Prices([tariff]);
+return stretches.map(([start, end]) => prices.cost(archive, start, end));
+"""
+)
+
+
+def standing(page, zone, first, last, *stretches):
+    """What stretches cost where nothing is used, by a tariff of 1.00 a day; ``first`` to ``last`` has readings."""
+    tariff = flat(zone=zone, valid_from=first - 40 * DAY, standing_micro=1_000_000)
+    return page.run(STANDING, msgspec.to_builtins(tariff), first, last, list(stretches))
+
+
+def test_a_part_of_a_day_bears_its_share_of_the_charge_a_day(page, served):
+    page.open(f"{served.url}/portal/")
+    zone = ZoneInfo("Europe/Berlin")
+
+    def at(*wall):
+        return int(datetime(2026, *wall, tzinfo=zone).timestamp())
+
+    hour = (at(3, 4, 10), at(3, 4, 11))
+    late_to_early = (at(3, 4, 22), at(3, 6, 2))  # two midnights, and 4 hours
+    short_day, short_hour = (at(3, 29), at(3, 30)), (at(3, 29, 12), at(3, 29, 13))
+    long_day, long_hour = (at(10, 25), at(10, 26)), (at(10, 25, 12), at(10, 25, 13))
+    stretches = (hour, late_to_early, short_day, short_hour, long_day, long_hour)
+    found = standing(page, "Europe/Berlin", at(1, 1), at(12, 31), *stretches)
+    assert found == pytest.approx([1 / 24, 1 + 4 / 24, 1, 1 / 23, 1, 1 / 25])
+    edges = [at(3, 28), at(3, 28, 7), at(3, 29, 1), at(3, 29, 22), at(3, 30, 5), at(3, 31)]
+    assert sum(standing(page, "Europe/Berlin", at(1, 1), at(12, 31), *pairwise(edges))) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_whole_days_are_charged_as_the_bill_charges_them(page, served, zone):
+    """From the day of the first reading to the one that has begun, whatever the clock does at midnight."""
+    page.open(f"{served.url}/portal/")
+    place, year = ZoneInfo(zone), ZONES[zone]
+    start, end = (int(datetime(each, 1, 1, tzinfo=place).timestamp()) for each in (year, year + 1))
+    assert standing(page, zone, start, end, (start, end)) == [365]
+    # Moved in at ten on the 5th of January, and it is four in the afternoon of the 9th.
+    first, now = (int(datetime(year, 1, day, hour, tzinfo=place).timestamp()) for day, hour in ((5, 10), (9, 16)))
+    assert standing(page, zone, first, now, (start, end)) == [local_days(first, now, place)] == [5]
 
 
 @pytest.mark.parametrize(

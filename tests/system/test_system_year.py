@@ -19,8 +19,20 @@ window.longest = 0;
 new PerformanceObserver((list) => {
   for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
 }).observe({ type: "longtask", buffered: true });
+// Whose time it was: a frame names the scripts that ran in it, and none where the machine or the test's driver took it.
+window.slow = [];
+new PerformanceObserver((list) => {
+  for (const { startTime, duration, scripts } of list.getEntries()) {
+    const ours = scripts.map((it) =>
+      `${it.invoker} of ${it.sourceURL.split("/").at(-1)} ${Math.round(it.duration)} ms`);
+    window.slow.push([startTime, duration, ours.join(", ")]);
+  }
+}).observe({ type: "long-animation-frame", buffered: true });
 window.clicked = 0;
-addEventListener("click", () => { window.clicked = performance.now(); }, { capture: true });
+addEventListener("click", () => {
+  window.clicked = performance.now();
+  window.given ??= window.clicked;
+}, { capture: true });
 window.reached = {};
 window.wait = (name, ready) => {
   const look = () => {
@@ -70,6 +82,10 @@ def open_year(page, served, folder, imports, say):
     tell(say, "year opened, s", opening[1] / 1000, 10)
     tell(say, "year drawn, s", drawn / 1000, 3)
     tell(say, "longest task, ms", longest, 200)
+    begun, frames = json.loads(run("return JSON.stringify([given, slow])"))
+    for start, took, scripts in sorted(frames, key=lambda frame: -frame[1])[:3]:
+        when = "after the key was given" if start > begun else "before the key was given"
+        say(f"long frame, {when}: {took:.0f} ms, {scripts or 'no script of the page'}")
     check_curve(page)
 
 
