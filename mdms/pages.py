@@ -75,7 +75,7 @@ def serve_pages(
     statements = StatementPages(store, book, pricing, load_texts(config.language), config.deployment)
     app.register_blueprint(supplier_routes(store, book, pricing, statements, _regions(config, book), config.feeders))
     own = own_objects(store, book, earlier)
-    row_routes(own, store)
+    row_routes(own, store, app.extensions["hushmeter_ending"])
     bill_routes(own, store, book, pricing, statements, config.deployment)
     looked_routes(own, Looked(log, index, book, store))
     choice_routes(own, store, config.detail_days)

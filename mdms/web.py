@@ -1,6 +1,7 @@
 """The web application and its server: one process, a few threads, no private key anywhere in it."""
 
 import signal
+import threading
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -51,6 +52,7 @@ def create_app(config: MdmsConfig) -> Flask:
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.extensions["hushmeter_store"] = store
+    app.extensions["hushmeter_ending"] = threading.Event()
     metrics = Metrics(store)
     app.extensions["hushmeter_metrics"] = metrics
     timed = config.conductor is None
@@ -95,7 +97,15 @@ def serve(config: MdmsConfig) -> None:
         raise CannotStart(f"listen {config.listen.host}:{config.listen.port}: {reason}") from None
     if not is_loopback(config.listen.host):
         log.warning("listening beyond loopback: put HTTPS in front", host=config.listen.host)
-    signal.signal(signal.SIGTERM, _stop)
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        # Streams of news end at once: nobody who stops a server waits for a customer who looks at a page.
+        app.extensions["hushmeter_ending"].set()
+        # waitress takes SystemExit out of its loop as the word to finish what its threads are doing.
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     log.info("listening", host=config.listen.host, port=getattr(server, "effective_port", config.listen.port))
     try:
         server.run()
@@ -113,8 +123,3 @@ def proxy_settings(config: MdmsConfig) -> dict[str, Any]:
         return {}
     names = {"x-forwarded-for", "x-forwarded-proto"}
     return {"trusted_proxy": config.trusted_proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": names}
-
-
-def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
-    # waitress takes SystemExit out of its loop as the word to finish what its threads are doing.
-    raise SystemExit(0)

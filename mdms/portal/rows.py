@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Event
 
 from flask import Blueprint, Response, abort, request
 
@@ -22,7 +22,7 @@ LOOK_S = 0.25
 BEAT_S = 5.0  # how late a browser that has gone is noticed
 
 
-def row_routes(own: Blueprint, store: Store) -> None:
+def row_routes(own: Blueprint, store: Store, ending: Event) -> None:
     """Add the rows' addresses to the blueprint of one customer's objects."""
     free = BoundedSemaphore(STREAMS)
 
@@ -60,7 +60,8 @@ def row_routes(own: Blueprint, store: Store) -> None:
             refused = problem(503)
             refused.headers["Retry-After"] = str(STREAM_S)
             return refused
-        stream = Response(_news(store, account, after, time.monotonic() + STREAM_S), mimetype="text/event-stream")
+        until = time.monotonic() + STREAM_S
+        stream = Response(_news(store, account, after, until, ending), mimetype="text/event-stream")
         # nginx would otherwise keep it back, headers and all, until it ends.
         stream.headers["X-Accel-Buffering"] = "no"
         # Also where the browser left before the first word, when the generator never ran.
@@ -68,14 +69,14 @@ def row_routes(own: Blueprint, store: Store) -> None:
         return stream
 
 
-def _news(store: Store, account: str, after: int, until: float) -> Iterator[bytes]:
+def _news(store: Store, account: str, after: int, until: float, ending: Event) -> Iterator[bytes]:
     """Yield server-sent events (HTML standard, section 9.2): `here`, then the newest row's number as it grows.
 
     Some proxies pass an answer's headers on and keep its body back: `here` tells the page that events do come.
     """
     yield b"retry: 250\nevent: here\ndata:\n\n"
     beat = time.monotonic()
-    while (now := time.monotonic()) < until:
+    while (now := time.monotonic()) < until and not ending.is_set():
         newest = last_arrival(store, account)
         if newest is not None and newest > after:
             after = newest
@@ -84,7 +85,7 @@ def _news(store: Store, account: str, after: int, until: float) -> Iterator[byte
         elif now - beat > BEAT_S:
             beat = now
             yield b":\n\n"
-        time.sleep(LOOK_S)
+        ending.wait(LOOK_S)
 
 
 def _number(name: str, default: int) -> int:

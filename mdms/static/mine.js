@@ -1,13 +1,11 @@
 // What the customer sees once rows are open: curve, figures, sealed beside opened. The worker holds the readings.
 
-import { serverTime } from "./asking.js";
-import { toHex } from "./bytes.js";
 import { comparable, compared } from "./comparing.js";
 import { showCurveTable } from "./curve_table.js";
-import { date, kilowatts, kwh, moment } from "./figures.js";
-import { whenRead } from "./newest.js";
+import { date, moment } from "./figures.js";
+import { showAge, showFigures, showNewest, showPairs } from "./own_figures.js";
+import { saveAs } from "./saving.js";
 import { earlierBy, RANGES, span } from "./spans.js";
-import { line } from "./table.js";
 import { closer, shifted, wider } from "./zooming.js";
 
 // Loaded beside the page and not before it: the chart's library is the largest piece of script here.
@@ -15,11 +13,8 @@ const charts = import("./energy_chart.js");
 charts.catch(() => {}); // told where it is drawn
 
 const READINGS = 60;
-const FILE_MS = 60_000;
 const AGE_MS = 5000;
 const BROKEN = "Something went wrong while adding your readings up; nothing is lost. Load the page again.";
-const COST = "by your tariff; the bill says it exactly";
-const COST_OF_A_PART = "by your tariff, a charge a day by the share of the day that is shown";
 const NOW = { day: "today", week: "this week", month: "this month", year: "this year" };
 
 const HANDS_TO = { earlier: "later", later: "earlier", closer: "wider", wider: "closer", whole: "closer" };
@@ -53,7 +48,7 @@ export class Mine {
     for (const kind of ["csv", "xml"]) part(`take-${kind}`).addEventListener("click", () => this.#take(kind).catch(() => this.#warn(BROKEN)));
     part("compare").addEventListener("change", () => this.#drawSoon());
     for (const id of ["readings", "curve-rows"]) part(id).closest("details").addEventListener("toggle", () => this.#drawSoon());
-    setInterval(() => this.#age(), AGE_MS);
+    setInterval(() => showAge(this.#state.last, this.#zone), AGE_MS);
   }
 
   /** Take what the worker says of itself after opening rows. */
@@ -164,10 +159,10 @@ export class Mine {
     (await this.#chart).show(seen, before);
     await nextTask();
     this.#controls(whole, zoom, first);
-    this.#figures(seen, state);
-    this.#pairs();
+    showFigures(seen, state, { zone: this.#zone, when: this.#when(), zoomed: Boolean(zoom) });
+    showPairs(this.#state.pairs, this.#zone);
     if (part("curve-rows").closest("details").open) showCurveTable(seen, before, { first, last }, this.#zone);
-    if (part("readings").closest("details").open) await this.#readings();
+    if (part("readings").closest("details").open) showNewest((await this.#question({ newest: READINGS })).readings, this.#zone);
     await this.#compare(earlier && comparable(this.#range, whole, zoom, earlier, last.end, this.#zone), earlier);
   }
 
@@ -194,11 +189,7 @@ export class Mine {
     if (!last) return;
     const { from, to } = this.#zoom ?? span(this.#range, last.end - last.length, this.#back, this.#zone);
     const { file } = await this.#question({ take: kind, from, to });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(file);
-    link.download = `hushmeter-${date(from, this.#zone)}-${date(to - 1, this.#zone)}.${kind}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), FILE_MS);
+    saveAs(file, `hushmeter-${date(from, this.#zone)}-${date(to - 1, this.#zone)}.${kind}`);
   }
 
   #controls(whole, zoom, first) {
@@ -213,79 +204,9 @@ export class Mine {
     part("whole").hidden = !zoom;
   }
 
-  // Also while no row comes: what was now has become old.
-  #age() {
-    const { last } = this.#state;
-    // In a simulation the readings' time is another than the server's.
-    if (!last || "simulated" in part("portal").dataset) return;
-    const when = whenRead(last, serverTime(), this.#zone);
-    if (part("now-when").textContent !== when) part("now-when").textContent = when;
-    part("now").classList.toggle("old", when !== "Now");
-  }
-
-  #figures({ sums, cost, currency, unit }, state) {
-    const { last } = state;
-    const net = kilowatts(last.importMwh - last.exportMwh, last.length) * 1000;
-    part("now").textContent = `${net.toFixed(0)} W`;
-    this.#age();
-    const electric = [[last.volts, 1, "V"], [last.amperes, 2, "A"], [last.powerFactor, 2, "power factor"]];
-    const measured = electric.filter(([value]) => !Number.isNaN(value)).map(([value, digits, name]) => `${value.toFixed(digits)} ${name}`);
-    part("now-more").textContent = measured.join(" · ");
-    for (const [id, sum] of [["import", sums.importMwh], ["export", sums.exportMwh]]) {
-      part(id).textContent = `${kwh(sum)} kWh`;
-      part(id).dataset.mwh = String(sum);
-    }
-    part("cost").textContent = cost === null ? "–" : cost.toLocaleString("en", { style: "currency", currency });
-    part("cost-more").textContent = this.#zoom ? COST_OF_A_PART : COST;
-    const when = this.#zoom || this.#back ? "in the time shown" : NOW[this.#range];
-    for (const each of document.querySelectorAll(".span")) each.textContent = when;
-    part("last").textContent = moment(last.end, this.#zone);
-    part("opened").textContent = this.#said(sums, unit, state);
-    part("opened").dataset.count = String(state.opened);
-    part("opened").title = `${Math.round((state.opened / state.spentMs) * 1000).toLocaleString("en")} readings a second`;
-  }
-
-  #said(sums, unit, { opened, first }) {
-    const said = [`${opened.toLocaleString("en")} readings opened since ${date(first.end - first.length, this.#zone)}.`];
-    if (sums.gaps) said.push(`${sums.gaps} ${sums.gaps === 1 ? "gap" : "gaps"} in the time shown.`);
-    if (sums.estimated) said.push(`${sums.estimated} of ${sums.readings} readings shown are estimates: shaded.`);
-    if (sums.failed) said.push(`In ${sums.failed} of ${sums.readings} readings shown the power failed: a strip along the top.`);
-    if (sums.apparent) said.push("Your meter measures current alone: its energies are estimates at the mains' nominal voltage.");
-    if (unit === "kWh") said.push("Each step is a day's energy.");
-    return said.join(" ");
-  }
-
-  #pairs() {
-    part("pairs").replaceChildren(
-      ...[...this.#state.pairs].reverse().map(({ reading, row }) => {
-        const pair = document.createElement("div");
-        const sealed = document.createElement("code");
-        const opened = document.createElement("p");
-        sealed.textContent = toHex(row);
-        const volts = Number.isNaN(reading.volts) ? "" : `, ${reading.volts.toFixed(1)} V`;
-        const energies = `${watthours(reading.importMwh)} Wh in, ${watthours(reading.exportMwh)} Wh out`;
-        opened.textContent = `${moment(reading.end, this.#zone)}: ${energies}${volts}`;
-        pair.append(sealed, opened);
-        return pair;
-      }),
-    );
-  }
-
-  async #readings() {
-    const { readings } = await this.#question({ newest: READINGS });
-    part("readings").replaceChildren(...readings.map((reading) => this.#reading(reading)));
-  }
-
-  #reading(reading) {
-    const number = (value, digits) => (Number.isNaN(value) ? "–" : value.toFixed(digits));
-    return line(
-      [moment(reading.end, this.#zone)],
-      [watthours(reading.importMwh), "n"],
-      [watthours(reading.exportMwh), "n"],
-      [number(reading.volts, 1), "n"],
-      [number(reading.amperes, 2), "n"],
-      [number(reading.powerFactor, 3), "n"],
-    );
+  // The time shown, in words beside the figures.
+  #when() {
+    return this.#zoom || this.#back ? "in the time shown" : NOW[this.#range];
   }
 }
 
@@ -306,8 +227,4 @@ function allow(can) {
   if (can[focused] !== false) return;
   const next = Object.keys(can).find((id) => can[id]) ?? "title";
   part(HANDS_TO[focused] && can[HANDS_TO[focused]] ? HANDS_TO[focused] : next).focus();
-}
-
-function watthours(mwh) {
-  return (mwh / 1000).toFixed(3);
 }

@@ -225,6 +225,16 @@ def test_the_stream_tells_of_new_rows_and_ends_by_itself(pages, monkeypatch):
     stream.close()
 
 
+def test_a_stream_ends_when_the_server_does(pages, monkeypatch):
+    monkeypatch.setattr("mdms.portal.rows.STREAM_S", 3600)
+    stream = pages.as_customer(pages.me).get(f"/portal/accounts/{pages.me.account}/rows.events", buffered=False)
+    said = iter(stream.response)
+    assert next(said).endswith(b"event: here\ndata:\n\n")
+    pages.app.extensions["hushmeter_ending"].set()
+    assert list(said) == []
+    stream.close()
+
+
 def test_streams_beyond_the_cap_are_refused_and_room_comes_back(pages, monkeypatch):
     monkeypatch.setattr("mdms.portal.rows.STREAM_S", 0)
     client = pages.as_customer(pages.me)

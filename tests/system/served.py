@@ -52,6 +52,7 @@ class Served:
         self.store.close()
         self._run.send_signal(signal.SIGTERM)
         assert self._run.wait(PATIENCE_S) == 0
+        assert b"still running" not in self._errors.read_bytes(), "a thread was left behind"
 
     def ingest(self, *items):
         """Post signed reports as a concentrator does."""
