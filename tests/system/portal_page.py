@@ -28,3 +28,10 @@ def count(page):
 
 def mwh(page, name):
     return int(page.driver.execute_script("return document.getElementById(arguments[0]).dataset.mwh", name))
+
+
+def begin_tour(page):
+    """Take the tour that is offered to who comes for the first time."""
+    page.wait(lambda: page.find("#tour-yes").is_displayed(), "no offer")
+    assert not page.find("#tour-begin").is_displayed(), "one button for it is enough"
+    page.find("#tour-yes").click()

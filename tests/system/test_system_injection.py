@@ -6,7 +6,7 @@ import re
 import pytest
 from mdms_bench import DAY, MARCH
 from pages_bench import PASSWORD
-from portal_page import check_bill, sign_in
+from portal_page import begin_tour, check_bill, sign_in
 from selenium.webdriver.common.keys import Keys
 from served import Served
 
@@ -130,7 +130,7 @@ def ran(page, served):
 def use_everything(page):
     """Go over the customer's page: the check, the tour, the days that are kept, the erasing."""
     check_bill(page)
-    page.find("#tour-begin").click()
+    begin_tour(page)
     while page.find("#tour").is_displayed():
         page.find("#tour-next").click()
     page.find("#keep-days").send_keys(Keys.CONTROL, "a")

@@ -7,7 +7,7 @@ import time
 import pytest
 from mdms_bench import DAY, INTERVAL, MARCH
 from pages_bench import PASSWORD, Customer
-from portal_page import count, mwh, sign_in
+from portal_page import begin_tour, count, mwh, sign_in
 
 from mdms.records.bills import Bill, keep_bill
 from protocol.documents import to_base64url
@@ -358,7 +358,7 @@ def test_the_tour_goes_around_and_ends_where_it_began(page, served, tmp_path):
     seal_day(served, 2)
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: count(page) == 2)
-    page.find("#tour-begin").click()
+    begin_tour(page)
     said = []
     while page.find("#tour").is_displayed():
         said.append((page.text("#tour-count"), page.text("#tour-text")))
