@@ -14,6 +14,7 @@ from tariff_bench import flat, write_tariffs
 from mdms import create_app
 from mdms.accounts.users import add_user
 from mdms.config import load_mdms_config
+from mdms.tables import users
 from protocol import documents, keychain, logins, reports, wire
 from protocol.documents import canonical_json, public_key_bytes, sign
 from protocol.envelopes import ENVELOPE, seal_root
@@ -115,11 +116,17 @@ def in_toml(value):
     return json.dumps(value)
 
 
+_hashed = []
+
+
 def add_users(store):
-    add_user(store, "sue", "supplier", PASSWORD)
-    add_user(store, "aud", "auditor", PASSWORD)
-    add_user(store, "ope", "operator", PASSWORD)
-    add_user(store, "una", "operator", PASSWORD)
+    """Make a user of each role, and two operators. Hashing a password is slow on purpose: it is done once."""
+    if _hashed:
+        store.write(lambda connection: connection.execute(users.insert(), _hashed))
+        return
+    for name, role in (("sue", "supplier"), ("aud", "auditor"), ("ope", "operator"), ("una", "operator")):
+        add_user(store, name, role, PASSWORD)
+    _hashed.extend(row._asdict() for row in store.ask(users.select()))
 
 
 class BenchPages:
