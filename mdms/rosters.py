@@ -120,6 +120,11 @@ class RosterBook:
         """Return the zone whose wall clock cuts a neighbourhood's windows; the same in all its versions."""
         return self.versions(neighbourhood)[0].tz()
 
+    def zone_of(self, pseudonym: str) -> str:
+        """Return the name of the zone of a pseudonym's neighbourhood; UTC where no roster names the pseudonym."""
+        tenancy = self.tenancy(pseudonym)
+        return self.versions(tenancy.neighbourhood)[0].zone if tenancy else "UTC"
+
 
 def _name(roster: Roster) -> str:
     return f"{roster.neighbourhood} version {roster.version}"

@@ -64,7 +64,7 @@ class Collecting:
         return Entry(
             bill,
             neighbourhood,
-            self._book.versions(neighbourhood)[0].zone if tenancy else "UTC",
+            self._book.zone_of(bill.pseudonym),
             tariff,
             self._pricing.cost(bill),
             self._pricing.days(bill, tariff) if tariff is not None else 0,

@@ -33,7 +33,7 @@ def bill_routes(
     @own.get("/bills.json")
     def bills(account: str) -> Response:
         tenancy = book.tenancy(account)
-        zone = book.versions(tenancy.neighbourhood)[0].zone if tenancy else "UTC"
+        zone = book.zone_of(account)
         found = bills_of(store, account)
         newest = pricing.tariff(found[0]) if found else None
         return answer_json(

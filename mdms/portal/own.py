@@ -39,9 +39,7 @@ def own_objects(store: Store, book: RosterBook, earlier: Mapping[str, Sequence[E
         if document is None:
             abort(404)
         sealed: Envelope = parse(document.content_bytes(), Envelope)
-        tenancy = book.tenancy(account)
-        zone = book.versions(tenancy.neighbourhood)[0].zone if tenancy else "UTC"
         before = [one._asdict() for one in earlier.get(account, ())]
-        return answer_json({"envelope": sealed, "document": document, "earlier": before, "zone": zone})
+        return answer_json({"envelope": sealed, "document": document, "earlier": before, "zone": book.zone_of(account)})
 
     return own

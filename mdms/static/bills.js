@@ -1,6 +1,7 @@
 // The account's bills as lines of a table.
 
 import { clock, date, kwh, moment } from "./figures.js";
+import { part } from "./parts.js";
 import { element, line } from "./table.js";
 
 const BROKEN = "The bill could not be compared: something went wrong on this page, and nothing is lost. Load it again.";
@@ -8,7 +9,6 @@ const BROKEN = "The bill could not be compared: something went wrong on this pag
 const MOST_GAPS = 3; // of a day
 const MOST_DAYS = 5; // that are named
 
-const part = (id) => document.getElementById(id);
 let shown = "";
 // The bill whose check is on the page.
 let checked = null;
@@ -145,14 +145,19 @@ function verdict(bill, { verdict: found, missing, upTo, billed, mine, sums, days
   const bands = sums.filter((sum) => apart(sum.billed, sum.mine)).map((sum) => sum.bands.join(" + "));
   const where = bands.length ? ` The difference is in ${bands.join(" and ")}.` : "";
   const doubtful = days.filter(({ gaps, estimated }) => gaps.length || estimated).map(({ from }) => date(from, bill.zone));
-  const likely = doubtful.length
-    ? ` Look first at ${some(doubtful)}: readings are missing or estimated there.`
-    : " Your readings are here without a gap, and none is estimated.";
+  const likely = whereToLook(doubtful, days.length);
   const said = differences.length ? `the bill has ${differences.join(" and ")} than your readings` : "the same energy is in other bands";
   return (
     `It differs: ${said}.${where}${together}${likely} Readings that reached the utility late are in the ` +
     "next bill, marked as an adjustment. If that does not explain it, show this page and your meter's register to the utility."
   );
+}
+
+function whereToLook(doubtful, all) {
+  if (!doubtful.length) return " Your readings are here without a gap, and none is estimated.";
+  // Of a meter that measures current alone every reading is an estimate: that points to no day.
+  if (doubtful.length === all) return " On every day readings are missing or estimated.";
+  return ` Look first at ${some(doubtful)}: readings are missing or estimated there.`;
 }
 
 function some(days) {

@@ -6,6 +6,7 @@ import { fingerprint, KeyFileError, keysOf, MOST_KEY_FILE, newSecret, readKeyFil
 import { publicPem, sealKey } from "./keyseal.js";
 import { keep } from "./keystore.js";
 import { drawQr, someNumbers, toWords } from "./kit.js";
+import { part } from "./parts.js";
 import { saveAs } from "./saving.js";
 import { element } from "./table.js";
 import { unfit } from "./unfit.js";
@@ -14,8 +15,6 @@ const ASKED = 3;
 const LEAST_PASSPHRASE = 12;
 const IN_A_GROUP = 4;
 const STEPS = ["before", "kit", "check", "done"];
-
-const part = (id) => document.getElementById(id);
 
 // The key while its kit is being made: {secret, keys, name}. Afterwards nothing.
 let made = null;

@@ -3,11 +3,11 @@
 // A window's energy is a difference of registers (protocol, chapter 5), so energy of a gap belongs to the window in which
 // the first row behind it ends. The same is done here with the registers in the rows, to the milliwatt-hour.
 
-import { midnight } from "./figures.js";
+import { nextMidnight } from "./figures.js";
+import { ESTIMATES } from "./quality.js";
 
 const HOUR_S = 3600;
 const SLACK_S = 1;
-const ESTIMATED = 0x08 | 0x04; // estimated, power failed (protocol, 2.2)
 const LATE_S = HOUR_S; // rows may begin so late in a period, and end so early, and still be all of it
 
 /**
@@ -42,7 +42,7 @@ export function checkBill(archive, bill, bandOf) {
 export function daysOf(archive, { start, end, zone }) {
   const days = [];
   for (let from = start; from < end; ) {
-    const to = Math.min(end, midnight(midnight(from, zone) + 36 * HOUR_S, zone));
+    const to = Math.min(end, nextMidnight(from, zone));
     days.push({ from, to, mine: energies(0, 0), gaps: [], estimated: 0 });
     from = to;
   }
@@ -57,7 +57,7 @@ export function daysOf(archive, { start, end, zone }) {
   grown(archive, start, end, (row, importMwh, exportMwh) => {
     while (at < days.length - 1 && row.end > days[at].to) at++;
     add(days[at].mine, importMwh, exportMwh);
-    if (row.quality & ESTIMATED) days[at].estimated++;
+    if (row.quality & ESTIMATES) days[at].estimated++;
     missing(seen, row.end - row.length);
     seen = row.end;
   });

@@ -1,8 +1,8 @@
 // What the customer decides about the own rows at the utility: how long they are kept, and that they are erased.
 
+import { part } from "./parts.js";
 import { element } from "./table.js";
 
-const part = (id) => document.getElementById(id);
 const OLD = "This needs a sign-in of the last ten minutes: load the page again, open it with your key, and do it then.";
 
 /** Offer the choices. `get()` returns the state of the rows, `post(name, body)` sends a decision; both return promises. */

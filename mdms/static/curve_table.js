@@ -1,9 +1,8 @@
 // The curve as a table, for whoever does not see it or would rather read: its times, energies and remarks.
 
 import { clock, date, kwh, moment } from "./figures.js";
+import { part } from "./parts.js";
 import { line } from "./table.js";
-
-const part = (id) => document.getElementById(id);
 
 /** Show the lines of what a worker saw (view.js), and beside each what came before; up to the last reading. */
 export function showCurveTable(seen, before, { first, last }, zone) {

@@ -33,6 +33,11 @@ export function midnight(at, zone) {
   return wall(year, month, day, 0, zone);
 }
 
+/** Return the midnight, in UTC seconds, that ends the local day of a time, be it of 23, 24 or 25 hours. */
+export function nextMidnight(at, zone) {
+  return midnight(midnight(at, zone) + 36 * 3600, zone);
+}
+
 const formatters = new Map();
 
 function formatter(name, zone, options, locale = "en-GB") {

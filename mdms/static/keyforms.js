@@ -3,12 +3,11 @@
 import { fromWords } from "./kit.js";
 import { KeyFileError, keysOf, MOST_KEY_FILE, readKeyFile } from "./keyfile.js";
 import { forget, kept } from "./keystore.js";
+import { part } from "./parts.js";
 
 const MOST_PHOTO = 30_000_000; // bytes
 const PHOTO_SIDE = 2000; // pixels: enough for a code, and read in a moment
 const PHOTO_MS = 10_000;
-
-const part = (id) => document.getElementById(id);
 
 /** Make the form ask for a file or for words, as chosen. */
 export function chooseWay() {

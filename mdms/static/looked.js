@@ -1,8 +1,8 @@
 // Who looked: the key holder's log about this account, as the server read and verified it.
 
+import { part } from "./parts.js";
 import { element, line } from "./table.js";
 
-const part = (id) => document.getElementById(id);
 let shown = "";
 let held = null;
 

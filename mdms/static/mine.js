@@ -4,6 +4,7 @@ import { comparable, compared } from "./comparing.js";
 import { showCurveTable } from "./curve_table.js";
 import { date, moment } from "./figures.js";
 import { showAge, showFigures, showNewest, showPairs } from "./own_figures.js";
+import { part, write } from "./parts.js";
 import { saveAs } from "./saving.js";
 import { earlierBy, RANGES, span } from "./spans.js";
 import { closer, shifted, wider } from "./zooming.js";
@@ -18,8 +19,6 @@ const BROKEN = "Something went wrong while adding your readings up; nothing is l
 const NOW = { day: "today", week: "this week", month: "this month", year: "this year" };
 
 const HANDS_TO = { earlier: "later", later: "earlier", closer: "wider", wider: "closer", whole: "closer" };
-
-const part = (id) => document.getElementById(id);
 
 /** The customer's part of the page, for a neighbourhood's time zone. `question(what)` asks the worker and returns a promise. */
 export class Mine {
@@ -77,8 +76,7 @@ export class Mine {
 
   /** Say that all is well (""), or what is wrong. */
   tell(text) {
-    // Written only when it changes: a screen reader says it each time.
-    if (part("state").textContent !== (text || "live")) part("state").textContent = text || "live";
+    write("state", text || "live");
     part("state").classList.toggle("live", !text);
   }
 
@@ -213,11 +211,6 @@ export class Mine {
 // A long task keeps whoever presses a button waiting: between two pieces of work the page looks after them.
 function nextTask() {
   return new Promise((resolve) => setTimeout(resolve));
-}
-
-// What is written again is said again by a screen reader.
-function write(id, text) {
-  if (part(id).textContent !== text) part(id).textContent = text;
 }
 
 // A button that can do nothing any more hands the focus to one that can: from a disabled one no key goes on.

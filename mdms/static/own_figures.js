@@ -4,12 +4,11 @@ import { serverTime } from "./asking.js";
 import { toHex } from "./bytes.js";
 import { date, kilowatts, kwh, moment } from "./figures.js";
 import { whenRead } from "./newest.js";
+import { part, write } from "./parts.js";
 import { element, line } from "./table.js";
 
 const COST = "by your tariff; the bill says it exactly";
 const COST_OF_A_PART = "by your tariff, a charge a day by the share of the day that is shown";
-
-const part = (id) => document.getElementById(id);
 
 /** Show what a worker saw (view.js, prices.js) of the time that `when` names; `state` is what it says of itself. */
 export function showFigures({ sums, cost, currency, unit }, state, { zone, when, zoomed }) {
@@ -38,7 +37,7 @@ export function showAge(last, zone) {
   // In a simulation the readings' time is another than the server's.
   if (!last || "simulated" in part("portal").dataset) return;
   const when = whenRead(last, serverTime(), zone);
-  if (part("now-when").textContent !== when) part("now-when").textContent = when;
+  write("now-when", when);
   part("now").classList.toggle("old", when !== "Now");
 }
 

@@ -11,6 +11,7 @@ import { keyInLink } from "./keylink.js";
 import { keep } from "./keystore.js";
 import { showLooked } from "./looked.js";
 import { Mine } from "./mine.js";
+import { part, write } from "./parts.js";
 import { fetchRows } from "./readings.js";
 import { answerChallenge } from "./sealing.js";
 import { offerTour } from "./tour.js";
@@ -20,10 +21,6 @@ const TARIFFS_MS = 3_600_000;
 const BILLS_MS = 10_000;
 const RELEASES_MS = 60_000;
 
-const part = (id) => document.getElementById(id);
-const write = (id, text) => {
-  if (part(id).textContent !== text) part(id).textContent = text;
-};
 const base = part("portal").dataset.base;
 let csrfToken = document.querySelector('meta[name="csrf-token"]').content;
 

@@ -1,6 +1,6 @@
 // What energy costs as it is used: the tariff's prices applied to readings, for the eye. A bill's exact amount is the bill's.
 
-import { midnight } from "./figures.js";
+import { midnight, nextMidnight } from "./figures.js";
 import { windowAt } from "./walls.js";
 
 const SLOT_HOURS = 3; // protocol, chapter 12: bands hold whole windows
@@ -73,7 +73,7 @@ export class Prices {
     let sum = 0;
     let next;
     for (let day = midnight(Math.max(from, first.end - first.length), zone); day < Math.min(to, last.end); day = next) {
-      next = midnight(day + 30 * 3600, zone);
+      next = nextMidnight(day, zone);
       const version = this.#at(day)?.version;
       if (version === undefined) continue;
       const { standing_per: per, standing_micro: micro, tax_ppm: tax } = this.#versions[version];

@@ -3,13 +3,13 @@
 import { ask, keepAsking } from "./asking.js";
 import { Curve, steps } from "./curve.js";
 import { clock, kilowatts, kwh } from "./figures.js";
+import { part } from "./parts.js";
 import { line } from "./table.js";
 
 const RELEASED = "released";
 const WAITING = "waiting";
 
-const place = document.getElementById("loads");
-const part = (id) => document.getElementById(id);
+const place = part("loads");
 const { url, zone } = place.dataset;
 const curve = new Curve(part("chart"), zone, { forecast: true });
 

@@ -3,6 +3,7 @@
 // a browser that keeps no key keeps nothing.
 
 import { noteTour } from "./keystore.js";
+import { part } from "./parts.js";
 
 const STEPS = [
   ["title", "This is your home's electricity, opened in this browser with your key. The utility stores it sealed, and cannot open it."],
@@ -13,8 +14,6 @@ const STEPS = [
   ["bills", "Check adds your own readings up and compares them with what was billed, and verifies the key holder's proof."],
   ["take-csv", "Your data as files, made here. Lose your key and nobody can open your readings again: keep its kit."],
 ];
-
-const part = (id) => document.getElementById(id);
 
 /** Offer the tour behind the page's button, and to who signs in with `keys` for the first time in words. */
 export function offerTour(keys) {

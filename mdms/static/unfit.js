@@ -1,11 +1,12 @@
 // Whether this browser can hold a customer's key at all.
 
 import { hasX25519 } from "./keyfile.js";
+import { part } from "./parts.js";
 
 /** Return what keeps this browser from opening readings, in words, or "". */
 export async function unfit() {
   // A browser that is too old for this script leaves the page's own word on that where it is.
-  document.getElementById("too-old").remove();
+  part("too-old").remove();
   if (!isSecureContext) {
     return (
       "This page was not reached over HTTPS, so the browser keeps its cryptography shut. " +

@@ -1,7 +1,7 @@
 // What is seen of an archive between two times: a curve of at most so many steps, the same as lines of a table, and sums
 // over whole readings.
 
-import { midnight } from "./figures.js";
+import { midnight, nextMidnight } from "./figures.js";
 import { APPARENT, ESTIMATES, POWER_FAILED } from "./quality.js";
 
 const SLACK_S = 1;
@@ -83,7 +83,7 @@ function gapsOf(archive, from, to) {
 
 function midnights(from, to, zone) {
   const edges = [midnight(from, zone)];
-  while (edges.at(-1) < to) edges.push(midnight(edges.at(-1) + 1.5 * DAY_S, zone));
+  while (edges.at(-1) < to) edges.push(nextMidnight(edges.at(-1), zone));
   return edges;
 }
 

@@ -2,11 +2,11 @@
 
 import { ask } from "./asking.js";
 import { clock, kwh, moment } from "./figures.js";
+import { part } from "./parts.js";
 import { line } from "./table.js";
 import { PlainChart } from "./plain_chart.js";
 
-const place = document.getElementById("year");
-const part = (id) => document.getElementById(id);
+const place = part("year");
 const { url, zone } = place.dataset;
 
 const percent = (share) => (share === null || share === undefined ? "–" : `${(share * 100).toFixed(share < 0.9995 ? 1 : 0)} %`);

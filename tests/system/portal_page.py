@@ -1,5 +1,7 @@
 """What a customer does on the portal's page, and what stands there."""
 
+from selenium.webdriver.common.keys import Keys
+
 
 def sign_in(page, served, customer, key_file, passphrase=""):
     page.open(f"{served.url}/portal/")
@@ -30,8 +32,26 @@ def mwh(page, name):
     return int(page.driver.execute_script("return document.getElementById(arguments[0]).dataset.mwh", name))
 
 
+def offered(page):
+    return page.find("#tour-offer").is_displayed()
+
+
 def begin_tour(page):
     """Take the tour that is offered to who comes for the first time."""
-    page.wait(lambda: page.find("#tour-yes").is_displayed(), "no offer")
+    page.wait(lambda: offered(page), "no offer")
     assert not page.find("#tour-begin").is_displayed(), "one button for it is enough"
     page.find("#tour-yes").click()
+
+
+def keep_days(page, days):
+    """Ask for the own rows to be kept for so many days."""
+    page.find("#keep-days").send_keys(Keys.CONTROL, "a")
+    page.find("#keep-days").send_keys(str(days))
+    page.find("#keep-form button").click()
+
+
+def erase_detail(page):
+    """Erase the own rows, as typed; whoever calls waits for what is said of it."""
+    page.driver.execute_script("document.getElementById('erase').closest('details').open = true")
+    page.find("#erase-typed").send_keys("erase my detail")
+    page.find("#erase").click()

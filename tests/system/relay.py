@@ -3,11 +3,12 @@
 import contextlib
 import socket
 import threading
+from abc import ABC, abstractmethod
 
 PIECE = 4096
 
 
-class Relay:
+class Relay(ABC):
     """Passes connections on to another port of loopback. Who is called with a piece has it before it is passed on."""
 
     def __init__(self, port):
@@ -21,9 +22,9 @@ class Relay:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
+    @abstractmethod
     def listeners(self):
         """Return what is called with the pieces of a new connection, of those there and of those back."""
-        raise NotImplementedError
 
     def _take(self):
         with contextlib.suppress(OSError):

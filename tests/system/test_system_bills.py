@@ -123,8 +123,9 @@ def test_a_bill_that_is_equal_shows_no_days(page, served, tmp_path):
     assert not page.find("#check-days-box").is_displayed()
 
 
-# The day on which Berlin's clocks go forward, in quarters of an hour: nothing from 04:00 to 06:00 there, and the last
-# quarter estimated. `given`: what is billed beside what was measured, by band.
+# The day on which Berlin's clocks go forward, in quarters of an hour: nothing from 04:00 to 06:00 there, the last
+# quarter estimated, and in the first the power failed, which is no estimate. `given`: what is billed beside what was
+# measured, by band.
 IN_BERLIN = """
 const from = (name) => import(new URL('/static/' + name, location.href).href);
 const [{ Archive }, { checkBill }] = [await from("archive.js"), await from("checking.js")];
@@ -140,8 +141,9 @@ for (let at = start + 900; at <= end; at += 900) {
   if (hour > 3 && hour <= 5) continue;
   sums[bandOf(at - 1)] += 1000;
   if (hour === 5.25) sums.early += 8000;
+  const quality = { [start + 900]: 4, [end]: 8 }[at] ?? 0;
   archive.add({ end: at, length: 900, importMwh: 1000, exportMwh: 0, importRegister: register, exportRegister: 0,
-                volts: NaN, amperes: NaN, powerFactor: NaN, quality: at === end ? 8 : 0, meter: 0 });
+                volts: NaN, amperes: NaN, powerFactor: NaN, quality, meter: 0 });
 }
 const more = { early: given[0], late: given[1] };
 const billed = Object.entries(sums).map(([band, mwh]) => (
@@ -176,5 +178,6 @@ def test_bands_that_differ_are_named_and_gaps_told_by_the_streets_clock(page, se
     page.open(f"{served.url}/portal/")
     verdict, rows, days = page.run(IN_BERLIN, *more)
     assert told in verdict
+    assert "On every day readings are missing or estimated." in verdict
     assert " ".join(rows) == bands
     assert days == [["2026-03-29", "0.092", "0.000", "no readings from 04:00 to 06:00; 1 reading estimated"]]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from mdms_bench import APRIL, DAY, MARCH
-from portal_page import count, mwh, sign_in
+from portal_page import count, mwh, offered, sign_in
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from year import store_minutes
@@ -392,62 +392,3 @@ def test_what_was_not_measured_is_not_told_as_a_number(page, served, tmp_path):
     page.find("#mine details:has(#readings) summary").click()
     page.wait(lambda: page.all("#readings tr"))
     assert [cell.text for cell in page.all("#readings td")][3:] == ["–", "–", "–"]
-
-
-# --- The tour's offer ---------------------------------------------------------------------------------------------
-
-
-def offered(page):
-    return page.find("#tour-offer").is_displayed()
-
-
-def test_the_tour_is_offered_to_who_comes_for_the_first_time_and_keeps_nothing(page, served, tmp_path):
-    served.ingest(served.me.segment([served.me.row(DAY_START + 60, 5)]))
-    opened(page, served, tmp_path, 1)
-    page.wait(lambda: offered(page), "no offer")
-    assert not page.find("#tour").is_displayed()
-    page.find("#tour-no").click()
-    assert not offered(page)
-    assert focused(page) == "title"
-    stored = "return [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length]"
-    assert page.run(stored) == [0, 0, 0]
-    # The same tab is not asked twice.
-    page.driver.refresh()
-    page.wait(lambda: page.find("#open").is_enabled())
-    page.find("#account").send_keys(served.me.account)
-    page.find("#key-file").send_keys(str(served.me.key_file(tmp_path)))
-    page.find("#open").click()
-    page.wait(lambda: count(page) == 1)
-    page.wait(lambda: page.driver.execute_script("return history.state?.toured"))
-    assert not offered(page)
-
-
-def test_with_a_kept_key_the_tour_is_offered_once_and_the_key_takes_that_along(page, served, tmp_path):
-    served.ingest(served.me.segment([served.me.row(DAY_START + 60, 5)]))
-    page.open(f"{served.url}/portal/")
-    page.wait(lambda: page.find("#open").is_enabled())
-    page.find("#keep").click()
-    page.find("#account").send_keys(served.me.account)
-    page.find("#key-file").send_keys(str(served.me.key_file(tmp_path)))
-    page.find("#open").click()
-    page.wait(lambda: offered(page), "no offer")
-    page.find("#tour-yes").click()
-    assert page.find("#tour").is_displayed()
-    assert not offered(page)
-    page.driver.switch_to.new_window("tab")
-    try:
-        page.open(f"{served.url}/portal/")
-        page.wait(lambda: page.all("#kept-keys form"))
-        page.find("#kept-keys form button").click()
-        page.wait(lambda: count(page) == 1)
-        page.wait(lambda: page.driver.execute_script("return history.state?.toured"))
-        assert not offered(page)
-        forget = """
-        const { forget, kept } = await import(new URL("/static/keystore.js", location.href).href);
-        await forget((await kept())[0].name);
-        return [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length];
-        """
-        assert page.run(forget) == [0, 0, 0]
-    finally:
-        page.driver.close()
-        page.driver.switch_to.window(page.driver.window_handles[0])

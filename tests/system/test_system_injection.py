@@ -6,8 +6,7 @@ import re
 import pytest
 from mdms_bench import DAY, MARCH
 from pages_bench import PASSWORD
-from portal_page import begin_tour, check_bill, sign_in
-from selenium.webdriver.common.keys import Keys
+from portal_page import begin_tour, check_bill, erase_detail, keep_days, sign_in
 from served import Served
 
 from mdms import create_app
@@ -102,8 +101,8 @@ def json_rules(served, door):
     """The addresses below a door that answer with JSON, as the application has them; GET and POST."""
     app = create_app(load_mdms_config(served.folder / "mdms.toml"))
     app.extensions["hushmeter_store"].close()
-    rules = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.endswith(".json")}
-    return {rule for rule in rules if rule.startswith(f"/{door}/") and not rule.startswith("/operator/requests")}
+    rules = {rule.rule for rule in app.url_map.iter_rules()}
+    return {rule for rule in rules if rule.startswith(f"/{door}/") and rule.endswith(".json")}
 
 
 def never_spoilt(rules, paths):
@@ -133,14 +132,11 @@ def use_everything(page):
     begin_tour(page)
     while page.find("#tour").is_displayed():
         page.find("#tour-next").click()
-    page.find("#keep-days").send_keys(Keys.CONTROL, "a")
-    page.find("#keep-days").send_keys("30")
-    page.find("#keep-form button").click()
+    keep_days(page, 30)
     page.wait(lambda: "older than 30 days" in page.text("#detail-said"), "nothing was said of it")
     for each in page.all("#mine details"):
         page.driver.execute_script("arguments[0].open = true", each)
-    page.find("#erase-typed").send_keys("erase my detail")
-    page.find("#erase").click()
+    erase_detail(page)
     page.wait(lambda: "were erased" in page.text("#detail-said"), "nothing was erased")
 
 

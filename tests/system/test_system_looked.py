@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from mdms_bench import APRIL, DAY, MARCH
-from portal_page import count, sign_in
+from portal_page import count, keep_days, sign_in
 from sqlalchemy import select
 
 from mdms.tables import detail_rows
@@ -58,9 +58,7 @@ def test_the_customer_keeps_fewer_days_and_erases_after_typing_it(page, served, 
         served.ingest(customer.segment([customer.row(MARCH + at * 60, 5) for at in range(1, 4)]))
     sign_in(page, served, served.me, served.me.key_file(tmp_path))
     page.wait(lambda: "3 sealed rows of yours lie here" in page.text("#detail-kept"))
-    page.find("#keep-days").clear()
-    page.find("#keep-days").send_keys("30")
-    page.find("#keep-form button").click()
+    keep_days(page, 30)
     page.wait(lambda: "kept for 30 days, as you decided" in page.text("#detail-kept"))
     page.all("details summary")[-1].click()
     page.find("#erase-typed").send_keys("erase my detai")

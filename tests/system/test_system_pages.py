@@ -7,7 +7,7 @@ import time
 import pytest
 from mdms_bench import DAY, INTERVAL, MARCH
 from pages_bench import PASSWORD, Customer
-from portal_page import begin_tour, count, mwh, sign_in
+from portal_page import count, mwh, sign_in
 
 from mdms.records.bills import Bill, keep_bill
 from protocol.documents import to_base64url
@@ -352,23 +352,6 @@ def test_script_in_a_reason_or_a_name_is_shown_as_text(page, served):
         assert page.driver.execute_script("return window.hacked ?? null") is None
         assert page.all("main img") == []
         assert page.all("main script") == []
-
-
-def test_the_tour_goes_around_and_ends_where_it_began(page, served, tmp_path):
-    seal_day(served, 2)
-    sign_in(page, served, served.me, served.me.key_file(tmp_path))
-    page.wait(lambda: count(page) == 2)
-    begin_tour(page)
-    said = []
-    while page.find("#tour").is_displayed():
-        said.append((page.text("#tour-count"), page.text("#tour-text")))
-        assert len(page.all(".shown")) == 1
-        page.find("#tour-next").click()
-    assert [where for where, _ in said] == [f"{at} of 7" for at in range(1, 8)]
-    assert page.all(".shown") == []
-    # A minute at 180 words a minute.
-    assert sum(len(text.split()) for _, text in said) <= 180
-    assert page.driver.switch_to.active_element.get_attribute("id") == "tour-begin"
 
 
 def test_script_in_what_the_customer_sees_is_shown_as_text(page, served, tmp_path):

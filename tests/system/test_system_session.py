@@ -9,7 +9,7 @@ import struct
 
 import pytest
 from mdms_bench import DAY, MARCH
-from portal_page import check_bill, count, sign_in
+from portal_page import check_bill, count, erase_detail, keep_days, sign_in
 from relay import Relay
 
 from protocol.documents import to_base64url
@@ -108,13 +108,9 @@ def test_in_a_whole_session_nothing_opened_and_no_key_is_on_the_line(browser, se
     table = arrived(browser, tmp_path / "files", "csv").splitlines()[1:]
     assert len(table) == ROWS
     assert "IntervalReading" in arrived(browser, tmp_path / "files", "xml")
-    browser.find("#keep-days").clear()
-    browser.find("#keep-days").send_keys("30")
-    browser.find("#keep-form button").click()
+    keep_days(browser, 30)
     browser.wait(lambda: "kept for 30 days" in browser.text("#detail-kept"))
-    browser.all("details summary")[-1].click()
-    browser.find("#erase-typed").send_keys("erase my detail")
-    browser.find("#erase").click()
+    erase_detail(browser)
     browser.wait(lambda: f"{ROWS} rows were erased" in browser.text("#detail-said"))
     kept = "return [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length]"
     assert browser.run(kept) == [0, 0, 0]
