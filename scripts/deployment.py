@@ -70,12 +70,17 @@ class Deployment:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a new file that only its owner may read; raises DeploymentError where it exists."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Write a new file that only its owner may read; raises DeploymentError where it exists or cannot be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DeploymentError(f"{path} cannot be written: its folder: {error.strerror}") from None
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise DeploymentError(f"{path} exists already and is not overwritten") from None
+    except OSError as error:
+        raise DeploymentError(f"{path} cannot be written: {error.strerror}") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

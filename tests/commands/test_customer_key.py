@@ -147,6 +147,33 @@ def test_a_sheet_is_never_written_over_another_file(tmp_path, passphrase_file):
     assert (tmp_path / "kit.svg").read_text() == "mine"
 
 
+def test_a_sheet_that_cannot_be_written_costs_no_key_and_is_made_again(tmp_path, passphrase_file):
+    made = run(tmp_path, passphrase_file, "--sheet", str(tmp_path / "passphrase" / "kit.svg"))
+    assert made.exit_code == 2
+    assert "cannot be written" in made.output and "--again" in made.output
+    key = (tmp_path / "key.pem").read_text()
+    again = run(tmp_path, passphrase_file, "--again", "--sheet", str(tmp_path / "kit.svg"))
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "key.pem").read_text() == key
+    words = re.findall(r">\d+\. ([a-z]+)<", (tmp_path / "kit.svg").read_text())
+    assert from_words(" ".join(words)) == ECC.import_key(key, PASSPHRASE).seed
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--check", "--from-words"), "one of --from-words, --again and --check"),
+        (("--check", "--words"), "shows nothing of the key"),
+        (("--again",), "is for --sheet or --words"),
+        (("--address", "https://energy.example/portal/"), "is for --sheet"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused_before_anything_is_made(tmp_path, passphrase_file, more, told):
+    made = run(tmp_path, passphrase_file, *more)
+    assert (made.exit_code, told in made.output) == (2, True), made.output
+    assert [path.name for path in tmp_path.iterdir()] == ["passphrase"]
+
+
 def asked_words(monkeypatch, words):
     """Answer each question for a word from a sheet; returns the numbers that were asked."""
     asked = []
